@@ -1,0 +1,1 @@
+//! Consumer groups as state machines. No I/O, no clock, no async.

@@ -1,0 +1,1 @@
+//! Record batches and message sets: parsing, checking, compression, conversion. No I/O, no wire schemas.

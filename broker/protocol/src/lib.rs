@@ -1,0 +1,1 @@
+//! The Kafka wire protocol: frames, versions old and new. No I/O.

@@ -1,0 +1,3 @@
+//! The broker: the Kafka protocol, the log and its coordination, in one process.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Custom resources of Milena: types, partition state, settings, and the YAML generated from them.

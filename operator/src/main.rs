@@ -1,0 +1,3 @@
+//! The operator: reconciles KafkaCluster and KafkaTopic objects.
+
+fn main() {}

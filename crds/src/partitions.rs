@@ -1,0 +1,50 @@
+//! KafkaPartitions: the state of up to 256 partitions, owned by the machine.
+// Columns of one type look like attributes given twice.
+#![allow(clippy::duplicated_attributes)]
+
+use std::collections::BTreeMap;
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Most partitions that one KafkaPartitions object holds; new objects are begun beyond it.
+pub const MAX_PARTITIONS_PER_OBJECT: usize = 256;
+/// Longest run of one topic's partitions that lies in one object, and never moves.
+pub const RUN: usize = 64;
+
+/// The state of partitions, and the ids of topics that were deleted.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "milena.dev",
+    version = "v1alpha1",
+    kind = "KafkaPartitions",
+    plural = "kafkapartitions",
+    singular = "kafkapartitions",
+    shortname = "kp",
+    namespaced,
+    derive = "PartialEq",
+    doc = "State of partitions, written by the operator and by partition leaders alone. To see a topic, look at its KafkaTopic.",
+    selectable = ".spec.cluster",
+    printcolumn(
+        name = "Cluster",
+        type_ = "string",
+        json_path = ".spec.cluster",
+        description = "Its KafkaCluster"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct KafkaPartitionsSpec {
+    /// Name of the KafkaCluster.
+    pub cluster: String,
+    /// State by partition, `<topic id>/<partition>`: replicas, leader, leader epoch, partition epoch, in-sync
+    /// replicas, eligible leader replicas.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
+    pub partitions: BTreeMap<String, String>,
+    /// Ids of deleted topics, with the time of the deletion. Brokers drop their data.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
+    pub deleted: BTreeMap<String, String>,
+}

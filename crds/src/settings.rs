@@ -1,0 +1,1 @@
+//! Every setting that is known, in one table.

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 
+use crate::batch_records::assemble;
 use crate::header::{
-    BatchHeader, HEADER_LEN, LOG_OVERHEAD, MAGIC_V2, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH,
-    NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP,
+    BatchHeader, HEADER_LEN, MAGIC_V2, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID,
+    NO_SEQUENCE, NO_TIMESTAMP,
 };
 use crate::record::NewRecord;
 use crate::{Attributes, CONTROL_BIT, Compression, Header, RecordsError, TRANSACTIONAL_BIT, TimestampType};
@@ -13,8 +14,8 @@ use crate::{Attributes, CONTROL_BIT, Compression, Header, RecordsError, TRANSACT
 #[derive(Debug, Clone)]
 pub struct BatchBuilder {
     header: BatchHeader,
-    /// Space for the header, then the records.
-    bytes: Vec<u8>,
+    /// The records, not compressed.
+    encoded: Vec<u8>,
 }
 
 impl BatchBuilder {
@@ -36,7 +37,7 @@ impl BatchBuilder {
             base_sequence: NO_SEQUENCE,
             record_count: 0,
         };
-        Self { header, bytes: vec![0; HEADER_LEN] }
+        Self { header, encoded: Vec::new() }
     }
 
     /// Compresses the records with this codec.
@@ -93,7 +94,7 @@ impl BatchBuilder {
     /// Bytes so far, before compression.
     #[must_use]
     pub const fn uncompressed_len(&self) -> usize {
-        self.bytes.len()
+        HEADER_LEN + self.encoded.len()
     }
 
     /// Adds a record at the next offset.
@@ -135,11 +136,11 @@ impl BatchBuilder {
             header.base_timestamp = timestamp;
         }
         let timestamp_delta = timestamp.wrapping_sub(header.base_timestamp);
-        let start = self.bytes.len();
+        let start = self.encoded.len();
         let record = NewRecord { timestamp_delta, offset_delta, key, value, headers };
-        if record.write(&mut self.bytes).is_none() || i32::try_from(self.bytes.len()).is_err() {
-            let size = self.bytes.len();
-            self.bytes.truncate(start);
+        if record.write(&mut self.encoded).is_none() || i32::try_from(self.encoded.len()).is_err() {
+            let size = self.encoded.len();
+            self.encoded.truncate(start);
             return Err(RecordsError::TooLarge { size, limit: MAX_BATCH_LEN });
         }
         header.last_offset_delta = offset_delta;
@@ -155,18 +156,10 @@ impl BatchBuilder {
     /// # Errors
     /// [`RecordsError::Empty`] without records; [`RecordsError::Compress`].
     pub fn build(self) -> Result<Bytes, RecordsError> {
-        let Self { mut header, mut bytes } = self;
-        if header.record_count == 0 {
+        if self.header.record_count == 0 {
             return Err(RecordsError::Empty);
         }
-        let size = bytes.len();
-        header.batch_length = i32::try_from(size.saturating_sub(LOG_OVERHEAD))
-            .map_err(|_| RecordsError::TooLarge { size, limit: MAX_BATCH_LEN })?;
-        let header = header.with_crc_of(bytes.get(HEADER_LEN..).unwrap_or_default()).to_bytes();
-        if let Some(place) = bytes.first_chunk_mut() {
-            *place = header;
-        }
-        Ok(Bytes::from(bytes))
+        assemble(self.header, &self.encoded)
     }
 }
 

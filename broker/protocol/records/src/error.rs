@@ -205,9 +205,6 @@ pub enum Fault {
     /// A compressed wrapper message inside another.
     #[error("a compressed message inside a compressed message")]
     NestedWrapper,
-    /// A wrapper message's offset is below that of its last inner message.
-    #[error("wrapper offset is below inner offset {0}")]
-    WrapperOffset(i64),
     /// An inner message has another magic than its wrapper.
     #[error("inner magic {0} differs from that of the wrapper")]
     InnerMagic(i8),
@@ -257,12 +254,13 @@ impl RecordsError {
             Self::LogAppendTimeFromProducer | Self::TimestampOutOfRange { .. } => {
                 KafkaError::InvalidTimestamp
             }
-            Self::CompressionNotAllowed { .. } => KafkaError::UnsupportedCompressionType,
+            Self::UnknownCompression { .. } | Self::CompressionNotAllowed { .. } => {
+                KafkaError::UnsupportedCompressionType
+            }
             // Kafka's reader skips an entry that is cut short and then misses the batch.
             Self::Incomplete { .. }
             | Self::LengthMismatch { .. }
             | Self::UnexpectedMagic { .. }
-            | Self::UnknownCompression { .. }
             | Self::Empty
             | Self::TrailingBytes { .. }
             | Self::BaseOffset { .. }

@@ -5,8 +5,10 @@
 //! protocol guide, and what is refused is what Kafka's `LogValidator` refuses.
 
 mod attributes;
+mod batch_records;
 mod batches;
 mod builder;
+pub mod compression;
 mod crc;
 mod error;
 mod header;
@@ -19,6 +21,7 @@ pub use attributes::{
     Attributes, COMPRESSION_MASK, CONTROL_BIT, Compression, DELETE_HORIZON_BIT, TIMESTAMP_TYPE_BIT,
     TRANSACTIONAL_BIT, TimestampType,
 };
+pub use batch_records::{BatchRecords, RecordIter};
 pub use batches::{Batch, Batches, entry_len, magic_of};
 pub use builder::BatchBuilder;
 pub use error::{Fault, KafkaError, RecordsError};

@@ -106,11 +106,11 @@ pub fn validate_produce(bytes: &[u8], rules: &ProduceRules) -> Result<ProduceBat
     if size > rules.max_message_bytes {
         return Err(RecordsError::TooLarge { size, limit: rules.max_message_bytes });
     }
+    batch.verify_crc()?;
     let compression = batch.header.compression()?;
     if compression == Compression::Zstd && !rules.allow_zstd {
         return Err(RecordsError::CompressionNotAllowed { codec: compression });
     }
-    batch.verify_crc()?;
     check_header(&batch.header)?;
     let create_time = check_records(&batch, compression, rules)?;
     let max_timestamp = match rules.timestamp_type {
@@ -166,7 +166,8 @@ fn check_records(
     if !rules.needs_records() {
         return Ok(batch.header.max_timestamp);
     }
-    Err(RecordsError::CompressionNotAllowed { codec: compression })
+    let records = batch.records(rules.max_decompressed_bytes)?;
+    walk_records(&batch.header, records.encoded(), rules)
 }
 
 fn walk_records(header: &BatchHeader, records: &[u8], rules: &ProduceRules) -> Result<i64, RecordsError> {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::compression::{self, Lz4Header};
-use crate::header::{HEADER_LEN, LOG_OVERHEAD};
+use crate::header::{HEADER_LEN, LOG_OVERHEAD, MAX_LENGTH};
 use crate::reader::Reader;
 use crate::record::RawRecord;
 use crate::{Batch, BatchHeader, Compression, Record, RecordsError, TimestampType};
@@ -49,8 +49,8 @@ pub(crate) fn assemble(mut header: BatchHeader, encoded: &[u8]) -> Result<Bytes,
     let mut bytes = vec![0; HEADER_LEN];
     compression::compress(codec, encoded, &mut bytes, Lz4Header::Standard)?;
     let size = bytes.len();
-    header.batch_length = i32::try_from(size - LOG_OVERHEAD)
-        .map_err(|_| RecordsError::TooLarge { size, limit: LOG_OVERHEAD + 0x7fff_ffff })?;
+    header.batch_length =
+        i32::try_from(size - LOG_OVERHEAD).map_err(|_| RecordsError::TooLarge { size, limit: MAX_LENGTH })?;
     let header = header.with_crc_of(bytes.get(HEADER_LEN..).unwrap_or_default());
     if let Some(place) = bytes.first_chunk_mut() {
         *place = header.to_bytes();

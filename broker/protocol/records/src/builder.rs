@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use crate::batch_records::assemble;
 use crate::header::{
-    BatchHeader, HEADER_LEN, MAGIC_V2, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID,
-    NO_SEQUENCE, NO_TIMESTAMP,
+    BatchHeader, HEADER_LEN, MAGIC_V2, MAX_LENGTH, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH,
+    NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP,
 };
 use crate::record::NewRecord;
 use crate::{Attributes, CONTROL_BIT, Compression, Header, RecordsError, TRANSACTIONAL_BIT, TimestampType};
@@ -141,7 +141,7 @@ impl BatchBuilder {
         if record.write(&mut self.encoded).is_none() || i32::try_from(self.encoded.len()).is_err() {
             let size = self.encoded.len();
             self.encoded.truncate(start);
-            return Err(RecordsError::TooLarge { size, limit: MAX_BATCH_LEN });
+            return Err(RecordsError::TooLarge { size, limit: MAX_LENGTH });
         }
         header.last_offset_delta = offset_delta;
         header.record_count += 1;
@@ -162,6 +162,3 @@ impl BatchBuilder {
         assemble(self.header, &self.encoded)
     }
 }
-
-/// The most bytes that a batch's length field can say.
-const MAX_BATCH_LEN: usize = 0x7fff_ffff;

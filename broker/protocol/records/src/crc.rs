@@ -16,3 +16,8 @@ pub(crate) fn crc32c_of_parts(first: &[u8], second: &[u8]) -> u32 {
     // A 32-bit algorithm leaves the upper half at zero.
     u32::try_from(digest.finalize()).unwrap_or_default()
 }
+
+/// CRC-32 (as in zip) of `bytes`.
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+    crc32fast::hash(bytes)
+}

@@ -15,6 +15,8 @@ pub const HEAD_LEN: usize = 16;
 pub const CRC_START: usize = 21;
 /// The smallest legal length field of a batch of magic 2.
 pub const MIN_BATCH_LENGTH: i32 = 49;
+/// The largest value of a length field, which is an `i32`.
+pub const MAX_LENGTH: usize = 0x7fff_ffff;
 /// The current format.
 pub const MAGIC_V2: i8 = 2;
 

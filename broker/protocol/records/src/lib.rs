@@ -12,6 +12,7 @@ pub mod compression;
 mod crc;
 mod error;
 mod header;
+pub mod legacy;
 mod reader;
 mod record;
 mod validate;
@@ -26,9 +27,10 @@ pub use batches::{Batch, Batches, entry_len, magic_of};
 pub use builder::BatchBuilder;
 pub use error::{Fault, KafkaError, RecordsError};
 pub use header::{
-    BatchHeader, CRC_START, HEAD_LEN, HEADER_LEN, LOG_OVERHEAD, MAGIC_V2, MIN_BATCH_LENGTH,
+    BatchHeader, CRC_START, HEAD_LEN, HEADER_LEN, LOG_OVERHEAD, MAGIC_V2, MAX_LENGTH, MIN_BATCH_LENGTH,
     NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP, PREFIX_LEN,
     head_with, increment_sequence, restamped_header,
 };
+pub use legacy::{MessageFormat, down_convert, up_convert};
 pub use record::{Header, Headers, Record};
 pub use validate::{ProduceBatch, ProduceRules, validate_produce};

@@ -107,4 +107,12 @@ impl<'a> Reader<'a> {
         let len = self.varint()?;
         self.take(usize::try_from(len).map_err(|_| Fault::NegativeLength(len))?)
     }
+
+    /// A length as `i32` and that many bytes; `None` for a negative length, as Kafka reads it.
+    pub(crate) fn nullable_bytes_i32(&mut self) -> Result<Option<&'a [u8]>, Fault> {
+        match usize::try_from(self.i32()?) {
+            Ok(len) => self.take(len).map(Some),
+            Err(_) => Ok(None),
+        }
+    }
 }

@@ -1,0 +1,89 @@
+//! ListOffsets: offsets by time, and the special ones.
+
+use std::sync::Arc;
+
+use kafka_protocol::{
+    ResponseError,
+    messages::{
+        ListOffsetsRequest, ListOffsetsResponse,
+        list_offsets_request::ListOffsetsPartition,
+        list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse},
+    },
+};
+
+use super::Call;
+use crate::{
+    cluster::Topic,
+    node::View,
+    partitions::{FoundOffset, PartitionError},
+};
+
+/// The end of what consumers can read.
+const LATEST: i64 = -1;
+/// The log start offset.
+const EARLIEST: i64 = -2;
+/// The record of the greatest timestamp (KIP-734).
+const MAX_TIMESTAMP: i64 = -3;
+/// The first offset on local disks (KIP-405): without tiered storage the log start offset.
+const EARLIEST_LOCAL: i64 = -4;
+/// The last offset in tiered storage (KIP-1005), which there is none of.
+const LATEST_TIERED: i64 = -5;
+
+/// Answers one request.
+pub async fn handle(call: &Call, request: ListOffsetsRequest) -> ListOffsetsResponse {
+    let view = call.broker.view();
+    let topics = request
+        .topics
+        .into_iter()
+        .map(|topic| {
+            let found = view.image.topic(&topic.name);
+            let partitions =
+                topic.partitions.iter().map(|asked| answer(&view, found, asked)).collect();
+            ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(partitions)
+        })
+        .collect();
+    ListOffsetsResponse::default().with_topics(topics)
+}
+
+fn answer(
+    view: &View,
+    topic: Option<&Arc<Topic>>,
+    asked: &ListOffsetsPartition,
+) -> ListOffsetsPartitionResponse {
+    let answer = ListOffsetsPartitionResponse::default().with_partition_index(asked.partition_index);
+    match find(view, topic, asked) {
+        Ok(found) => answer
+            .with_timestamp(found.timestamp)
+            .with_offset(found.offset)
+            .with_leader_epoch(found.leader_epoch),
+        Err(error) => answer
+            .with_error_code(error.code.code())
+            .with_timestamp(-1)
+            .with_offset(-1)
+            .with_leader_epoch(-1),
+    }
+}
+
+fn find(
+    view: &View,
+    topic: Option<&Arc<Topic>>,
+    asked: &ListOffsetsPartition,
+) -> Result<FoundOffset, PartitionError> {
+    let unknown = || {
+        PartitionError::new(asked.partition_index, ResponseError::UnknownTopicOrPartition, "no such topic here")
+    };
+    let replica = view.replica(topic.ok_or_else(unknown)?, asked.partition_index)?;
+    replica.check_epoch(asked.current_leader_epoch)?;
+    match asked.timestamp {
+        LATEST => replica.latest_offset(),
+        EARLIEST | EARLIEST_LOCAL => Ok(replica.earliest_offset()),
+        MAX_TIMESTAMP => replica.max_timestamp_offset(),
+        LATEST_TIERED => Ok(FoundOffset::NONE),
+        time if time >= 0 => replica.offset_for_time(time),
+        time => Err(PartitionError::new(
+            asked.partition_index,
+            ResponseError::UnsupportedVersion,
+            format!("{time} is no special timestamp that is known here"),
+        )),
+    }
+}

@@ -1,0 +1,140 @@
+//! The command line: a contract, also by environment.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::Parser;
+
+/// Kafka for Kubernetes, in Rust: the broker.
+///
+/// Started without arguments it serves Kafka clients on localhost:9092 and keeps its data in ./milena-data.
+/// No other process is needed. In a Kubernetes cluster the operator starts it, and it finds its settings there.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "milena-broker", version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// Address on which Kafka clients are served. With --brokers N the next ones take the ports after it.
+    #[arg(long, env = "MILENA_LISTEN", default_value = "127.0.0.1:9092", value_name = "HOST:PORT", value_parser = listen_address)]
+    pub listen: SocketAddr,
+
+    /// Folder for all data; made where it is missing.
+    #[arg(long, env = "MILENA_DATA_DIR", default_value = "./milena-data", value_name = "DIR")]
+    pub data_dir: PathBuf,
+
+    /// Number of brokers in this process, on consecutive ports.
+    #[arg(long, env = "MILENA_BROKERS", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub brokers: u16,
+
+    /// A broker setting by Kafka's own name, such as num.partitions=3. May be repeated; in the environment one a
+    /// line.
+    #[arg(long = "config", env = "MILENA_CONFIG", value_name = "KEY=VALUE", value_delimiter = '\n', value_parser = key_value)]
+    pub config: Vec<(String, String)>,
+
+    /// A YAML file of KafkaCluster and KafkaTopic objects, as kubectl apply takes it. May be repeated; in the
+    /// environment one a line.
+    #[arg(long, env = "MILENA_APPLY", value_name = "FILE", value_delimiter = '\n')]
+    pub apply: Vec<PathBuf>,
+
+    /// Address for probes (/livez, /readyz) and Prometheus metrics (/metrics); none without it.
+    #[arg(long, env = "MILENA_HTTP_LISTEN", value_name = "HOST:PORT", value_parser = listen_address)]
+    pub http_listen: Option<SocketAddr>,
+
+    /// What to log: error, warn, info, debug, trace, or by module as in milena_broker::api=debug.
+    #[arg(long, env = "MILENA_LOG", default_value = "info", value_name = "LEVELS")]
+    pub log: String,
+
+    /// How to log: lines of text or of JSON.
+    #[arg(long, env = "MILENA_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    pub log_format: LogFormat,
+
+    /// Set by the operator: what a broker in a pod needs to know.
+    #[command(flatten)]
+    pub kubernetes: KubernetesArgs,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For log collectors.
+    Json,
+}
+
+/// The environment that the operator gives a broker's container.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct KubernetesArgs {
+    /// Name of the KafkaCluster; with it the broker takes its place in that cluster.
+    #[arg(long, env = "MILENA_CLUSTER", hide = true)]
+    pub cluster: Option<String>,
+    /// Namespace of the KafkaCluster.
+    #[arg(long, env = "MILENA_NAMESPACE", hide = true)]
+    pub namespace: Option<String>,
+    /// Name of this pod, `<cluster>-<broker id>`.
+    #[arg(long, env = "MILENA_POD_NAME", hide = true)]
+    pub pod_name: Option<String>,
+    /// Address of this pod.
+    #[arg(long, env = "MILENA_POD_IP", hide = true)]
+    pub pod_ip: Option<String>,
+    /// Node on which this pod runs.
+    #[arg(long, env = "MILENA_NODE_NAME", hide = true)]
+    pub node_name: Option<String>,
+    /// Failure domain of that node.
+    #[arg(long, env = "MILENA_RACK", hide = true)]
+    pub rack: Option<String>,
+    /// File of settings, `key=value` a line.
+    #[arg(long, env = "MILENA_CONFIG_FILE", hide = true)]
+    pub config_file: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  milena-broker                                     a broker on localhost:9092
+  milena-broker --brokers 3 --data-dir /tmp/three   three brokers, on ports 9092 to 9094
+  milena-broker --config num.partitions=3           new topics have three partitions
+  milena-broker --apply topic.yaml                  with the topics of a file
+
+Any Kafka client works; with Kafka's own tools, for instance:
+  kafka-topics.sh --bootstrap-server localhost:9092 --create --topic sample --partitions 1
+
+SIGTERM or Ctrl-C stops it cleanly.";
+
+/// `host:port`, where the host is an address or `localhost`.
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let wrong = || format!("'{text}' is not HOST:PORT, such as 127.0.0.1:9092 or 0.0.0.0:9092");
+    match text.strip_prefix("localhost:") {
+        Some(port) => Ok(SocketAddr::from(([127, 0, 0, 1], port.parse().map_err(|_| wrong())?))),
+        None => text.parse().map_err(|_| wrong()),
+    }
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok((key.trim().to_owned(), value.trim().to_owned()))
+        }
+        _ => Err(format!("'{text}' is not KEY=VALUE, such as num.partitions=3")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_contract_has_its_defaults() {
+        let cli = Cli::parse_from(["milena-broker"]);
+        assert_eq!(cli.listen, SocketAddr::from(([127, 0, 0, 1], 9092)));
+        assert_eq!(cli.data_dir, PathBuf::from("./milena-data"));
+        assert_eq!((cli.brokers, cli.config.len(), cli.apply.len()), (1, 0, 0));
+    }
+
+    #[test]
+    fn settings_and_addresses_are_read() {
+        let args = ["milena-broker", "--listen", "localhost:19092", "--config", "a=b=c", "--config", "d="];
+        let cli = Cli::parse_from(args);
+        assert_eq!(cli.listen.port(), 19092);
+        assert_eq!(cli.config, [("a".into(), "b=c".into()), ("d".into(), String::new())]);
+        assert!(Cli::try_parse_from(["milena-broker", "--config", "novalue"]).is_err());
+        assert!(Cli::try_parse_from(["milena-broker", "--listen", "9092"]).is_err());
+        assert!(Cli::try_parse_from(["milena-broker", "--brokers", "0"]).is_err());
+    }
+}

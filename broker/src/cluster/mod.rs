@@ -1,0 +1,5 @@
+//! The cluster as this broker knows it: brokers, topics and their partitions' states.
+
+mod image;
+
+pub use image::{BrokerInfo, ClusterImage, Topic};

@@ -1,0 +1,181 @@
+//! From objects to the picture of the cluster, one object at a time: what a change costs depends on what it
+//! changes, not on how many topics there are.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use milena_crds::{
+    KafkaPartitions, KafkaTopic,
+    partition::{PartitionKey, PartitionState},
+    settings::Config,
+    topic::MAX_PARTITIONS,
+};
+use tracing::warn;
+use uuid::Uuid;
+
+use crate::cluster::{BrokerInfo, ClusterImage, Topic};
+
+/// Keeps what the objects say and the picture that follows from it.
+#[derive(Default)]
+pub struct Assembler {
+    image: ClusterImage,
+    topics: HashMap<Uuid, Named>,
+    states: HashMap<Uuid, BTreeMap<i32, PartitionState>>,
+    /// The last content of each KafkaPartitions object, to tell what a new one changes.
+    objects: HashMap<String, Texts>,
+}
+
+struct Named {
+    name: Arc<str>,
+    config: Config,
+    replicas: i32,
+}
+
+#[derive(Default)]
+struct Texts {
+    partitions: BTreeMap<String, String>,
+    deleted: BTreeSet<Uuid>,
+}
+
+impl Assembler {
+    /// The picture as it is now.
+    pub fn image(&self) -> Arc<ClusterImage> {
+        Arc::new(self.image.clone())
+    }
+
+    /// The cluster's id.
+    pub fn set_cluster_id(&mut self, id: Arc<str>) {
+        self.image.cluster_id = id;
+    }
+
+    /// The settings in the KafkaCluster.
+    pub fn set_settings(&mut self, settings: &Config) {
+        if *self.image.settings != *settings {
+            self.image.settings = Arc::new(settings.clone());
+        }
+    }
+
+    /// A broker as it registered, or as it is believed to be now.
+    pub fn set_broker(&mut self, id: i32, broker: BrokerInfo) {
+        if self.image.brokers.get(&id) != Some(&broker) {
+            self.image.brokers.insert(id, broker);
+        }
+    }
+
+    /// A broker that is no longer part of the cluster.
+    pub fn remove_broker(&mut self, id: i32) {
+        self.image.brokers.remove(&id);
+    }
+
+    /// A KafkaTopic that was made or changed.
+    pub fn apply_topic(&mut self, topic: &KafkaTopic) {
+        let Some(id) = topic.topic_id() else { return };
+        let named = Named {
+            name: Arc::from(topic.topic_name()),
+            config: topic.spec.config.clone(),
+            replicas: topic.spec.replicas,
+        };
+        self.topics.insert(id, named);
+        self.rebuild(id);
+    }
+
+    /// A KafkaTopic that is gone. Its data is not: that goes only where the deletion is recorded (rule 12).
+    pub fn remove_topic(&mut self, topic: &KafkaTopic) {
+        if let Some(id) = topic.topic_id() {
+            self.topics.remove(&id);
+            self.rebuild(id);
+        }
+    }
+
+    /// A KafkaPartitions object that was made or changed.
+    pub fn apply_partitions(&mut self, object: &KafkaPartitions) {
+        let name = object.metadata.name.clone().unwrap_or_default();
+        let deleted = object.spec.deleted.keys().filter_map(|id| Uuid::parse_str(id).ok()).collect();
+        self.replace(name, Texts { partitions: object.spec.partitions.clone(), deleted });
+    }
+
+    /// A KafkaPartitions object that is gone: nothing is known of its partitions any more.
+    pub fn remove_partitions(&mut self, name: &str) {
+        self.replace(name.to_owned(), Texts::default());
+        self.objects.remove(name);
+    }
+
+    fn replace(&mut self, name: String, new: Texts) {
+        let old = self.objects.remove(&name).unwrap_or_default();
+        let mut touched = BTreeSet::new();
+        for key in old.partitions.keys().filter(|key| !new.partitions.contains_key(*key)) {
+            if let Some(key) = parse_key(&name, key) {
+                self.forget_state(key);
+                touched.insert(key.topic_id);
+            }
+        }
+        for (key, text) in new.partitions.iter().filter(|(key, text)| old.partitions.get(*key) != Some(*text)) {
+            let Some(key) = parse_key(&name, key) else { continue };
+            match text.parse::<PartitionState>() {
+                Ok(state) => {
+                    self.states.entry(key.topic_id).or_default().insert(key.partition, state);
+                    touched.insert(key.topic_id);
+                }
+                Err(error) => warn!(object = name, partition = %key, %error, "partition state ignored"),
+            }
+        }
+        for id in old.deleted.difference(&new.deleted) {
+            self.image.deleted.remove(id);
+        }
+        for id in &new.deleted {
+            self.image.deleted.insert(*id);
+        }
+        self.objects.insert(name, new);
+        for id in touched {
+            self.rebuild(id);
+        }
+    }
+
+    fn forget_state(&mut self, key: PartitionKey) {
+        if let Some(states) = self.states.get_mut(&key.topic_id) {
+            states.remove(&key.partition);
+            if states.is_empty() {
+                self.states.remove(&key.topic_id);
+            }
+        }
+    }
+
+    /// Brings the picture of one topic in line. Clients see a topic that has both an object and partitions.
+    fn rebuild(&mut self, id: Uuid) {
+        let states = self.states.get(&id);
+        match states {
+            Some(_) => self.image.known.insert(id),
+            None => self.image.known.remove(&id),
+        };
+        let (Some(named), Some(states)) = (self.topics.get(&id), states) else {
+            self.image.remove_topic(id);
+            return;
+        };
+        let count = states.keys().next_back().map_or(0, |last| last + 1);
+        let topic = Topic {
+            id,
+            name: named.name.clone(),
+            config: named.config.clone(),
+            replicas: named.replicas,
+            partitions: (0..count).map(|index| states.get(&index).cloned()).collect(),
+        };
+        if self.image.topic_by_id(id).map(AsRef::as_ref) != Some(&topic) {
+            self.image.put_topic(Arc::new(topic));
+        }
+    }
+}
+
+fn parse_key(object: &str, text: &str) -> Option<PartitionKey> {
+    match text.parse::<PartitionKey>() {
+        Ok(key) if key.partition < MAX_PARTITIONS => Some(key),
+        _ => {
+            warn!(object, key = text, "ignored: not <topic id>/<partition>");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

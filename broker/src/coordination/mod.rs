@@ -1,0 +1,69 @@
+//! Where the cluster's state lives and who decides on it: one trait, two implementations. In Kubernetes the
+//! objects are in the API server and the operator decides; embedded, they are files and this process decides.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures::future::BoxFuture;
+use kafka_protocol::ResponseError;
+use milena_crds::settings::Config;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::cluster::ClusterImage;
+
+mod assembler;
+pub mod embedded;
+pub mod kubernetes;
+
+/// What a broker needs from the control plane.
+///
+/// Changes are requests: they are done once the image shows them. Nothing here is on the path of a record.
+pub trait Coordination: Send + Sync {
+    /// The newest picture of the cluster, and a signal at each change.
+    fn image(&self) -> watch::Receiver<Arc<ClusterImage>>;
+
+    /// Makes a KafkaTopic object. The answer is its topic id.
+    fn create_topic(&self, topic: NewTopic) -> BoxFuture<'_, Result<Uuid, Refusal>>;
+
+    /// Raises the number of partitions of a topic to `count`.
+    fn grow_topic(&self, name: &str, count: i32) -> BoxFuture<'_, Result<(), Refusal>>;
+
+    /// Sets (some) or resets (none) topic settings; settings that are not named stay.
+    fn alter_topic(&self, name: &str, changes: ConfigChanges) -> BoxFuture<'_, Result<(), Refusal>>;
+
+    /// Deletes the KafkaTopic object of that topic, and no other that took its name since.
+    fn delete_topic(&self, id: Uuid) -> BoxFuture<'_, Result<(), Refusal>>;
+}
+
+/// Settings to set or, where there is no value, to reset to their default.
+pub type ConfigChanges = BTreeMap<String, Option<String>>;
+
+/// A topic as a client asks for it, checked against the settings' table.
+#[derive(Clone, Debug)]
+pub struct NewTopic {
+    /// Kafka's name.
+    pub name: String,
+    /// Number of partitions, 1 or more.
+    pub partitions: i32,
+    /// Replicas of each partition, 1 or more.
+    pub replicas: i32,
+    /// Settings that differ from the defaults.
+    pub config: Config,
+}
+
+/// Why a request was not carried out: Kafka's error and a message for whoever asked.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// Kafka's error code.
+    pub code: ResponseError,
+    /// What was wrong, with the wrong value.
+    pub message: String,
+}
+
+impl Refusal {
+    /// A refusal with that code and message.
+    pub fn new(code: ResponseError, message: impl Into<String>) -> Refusal {
+        Refusal { code, message: message.into() }
+    }
+}

@@ -1,0 +1,111 @@
+//! One connection: a request is read, answered and written before the next one is looked at, so that answers
+//! leave in the order of their requests. What the client sends meanwhile waits in the socket.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Buf;
+use futures::FutureExt;
+use milena_protocol::ResponseFrame;
+use parking_lot::Mutex;
+use tokio::{
+    io::Interest,
+    net::TcpStream,
+    sync::watch,
+    time::{sleep, timeout},
+};
+
+use super::frames::{Frame, FrameReader};
+use crate::{api, node::Broker};
+
+/// How often a connection whose request takes long is looked at: is anybody still there?
+const STILL_THERE: Duration = Duration::from_secs(1);
+/// Most slices that one vectored write takes.
+const WRITE_SLICES: usize = 64;
+
+/// Who is at the other end of a connection.
+#[derive(Debug)]
+pub struct Peer {
+    /// The client's address.
+    pub remote: SocketAddr,
+    /// The address on which it reached this broker.
+    pub local: SocketAddr,
+    /// Client software and version, where it told (KIP-511).
+    pub software: Mutex<Option<(String, String)>>,
+}
+
+/// Serves one connection to its end.
+///
+/// # Errors
+/// What ended it, where that was not the client's orderly close or this broker's stop.
+pub async fn run(
+    stream: TcpStream,
+    remote: SocketAddr,
+    broker: Arc<Broker>,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let peer = Arc::new(Peer { remote, local: stream.local_addr()?, software: Mutex::new(None) });
+    let mut reader = FrameReader::default();
+    loop {
+        let config = broker.config();
+        let next = reader.next(&stream, &broker.limits, config.max_frame_bytes);
+        let frame = tokio::select! {
+            biased;
+            frame = timeout(config.max_idle, next) => match frame {
+                Ok(frame) => frame?,
+                Err(_) => return Err(idle(config.max_idle)),
+            },
+            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+        };
+        let Some(frame) = frame else { return mid_frame(&reader) };
+        if !answer(&stream, &peer, &broker, frame).await? {
+            return Ok(());
+        }
+    }
+}
+
+/// Answers one request; false where the client went away meanwhile.
+async fn answer(stream: &TcpStream, peer: &Arc<Peer>, broker: &Arc<Broker>, frame: Frame) -> io::Result<bool> {
+    let _memory = frame.memory;
+    let mut reply = api::answer(broker, peer, frame.bytes);
+    let reply = loop {
+        tokio::select! {
+            biased;
+            reply = &mut reply => break reply,
+            () = sleep(STILL_THERE) => if is_closed(stream) { return Ok(false) },
+        }
+    };
+    match reply {
+        Ok(Some(frame)) => match timeout(broker.config().max_idle, write(stream, frame)).await {
+            Ok(written) => written.map(|()| true),
+            Err(_) => Err(idle(broker.config().max_idle)),
+        },
+        Ok(None) => Ok(true),
+        Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+    }
+}
+
+fn is_closed(stream: &TcpStream) -> bool {
+    matches!(stream.ready(Interest::READABLE).now_or_never(), Some(Ok(ready)) if ready.is_read_closed())
+}
+
+async fn write(stream: &TcpStream, mut frame: ResponseFrame) -> io::Result<()> {
+    while frame.has_remaining() {
+        let mut slices = [io::IoSlice::new(&[]); WRITE_SLICES];
+        let count = frame.chunks_vectored(&mut slices);
+        match stream.try_write_vectored(slices.get(..count).unwrap_or_default()) {
+            Ok(written) => frame.advance(written),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.writable().await?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn idle(limit: Duration) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("nothing moved for {limit:?} (connections.max.idle.ms)"))
+}
+
+fn mid_frame(reader: &FrameReader) -> io::Result<()> {
+    if reader.is_mid_frame() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+}

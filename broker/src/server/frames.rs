@@ -1,0 +1,90 @@
+//! Reads frames from a socket. An idle connection holds no buffer, and a length that a client only claims
+//! reserves little: the buffer grows with what has arrived.
+
+use std::io;
+
+use bytes::{Bytes, BytesMut};
+use milena_protocol::split_frame;
+use tokio::{net::TcpStream, sync::OwnedSemaphorePermit};
+
+use super::Limits;
+
+/// First read of a request: most requests are smaller.
+const FIRST_READ: usize = 4 * 1024;
+/// Reserved at once for a frame whose length is known; a longer one makes the buffer double as it arrives.
+const TRUSTED: usize = 2 * 1024 * 1024;
+
+/// A request's bytes, and its share of the memory budget while they live.
+pub struct Frame {
+    /// The frame without its length.
+    pub bytes: Bytes,
+    /// Given back when the request has been answered.
+    pub memory: Option<OwnedSemaphorePermit>,
+}
+
+/// The reading half of a connection.
+#[derive(Default)]
+pub struct FrameReader {
+    buffer: BytesMut,
+    memory: Option<OwnedSemaphorePermit>,
+}
+
+impl FrameReader {
+    /// The next frame of at most `max_frame` bytes, or none where the client has closed the connection.
+    ///
+    /// # Errors
+    /// `InvalidData` for a length that no Kafka client sends, else what the socket says.
+    pub async fn next(
+        &mut self,
+        stream: &TcpStream,
+        limits: &Limits,
+        max_frame: usize,
+    ) -> io::Result<Option<Frame>> {
+        loop {
+            let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+            if let Some(bytes) = split_frame(&mut self.buffer, max_frame).map_err(invalid)? {
+                return Ok(Some(Frame { bytes, memory: self.memory.take() }));
+            }
+            let wanted = self.wanted();
+            if wanted > FIRST_READ && self.memory.is_none() {
+                self.memory = limits.request(wanted).await;
+            }
+            if !self.fill(stream, wanted).await? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Whether part of a request has arrived.
+    pub fn is_mid_frame(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// How many bytes are missing from the frame that has begun.
+    fn wanted(&self) -> usize {
+        match self.buffer.first_chunk::<4>() {
+            Some(length) => {
+                let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
+                (length + 4).saturating_sub(self.buffer.len()).max(1)
+            }
+            None => FIRST_READ,
+        }
+    }
+
+    async fn fill(&mut self, stream: &TcpStream, wanted: usize) -> io::Result<bool> {
+        loop {
+            if self.buffer.is_empty() {
+                // Lets go of a buffer that the last request still shares, or that idles.
+                self.buffer = BytesMut::new();
+            }
+            stream.readable().await?;
+            self.buffer.reserve(wanted.min(TRUSTED.max(self.buffer.len())));
+            match stream.try_read_buf(&mut self.buffer) {
+                Ok(0) => return Ok(false),
+                Ok(_) => return Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Sockets: accepts connections, cuts them into frames, answers the frames in order.
+
+mod connection;
+mod frames;
+mod limits;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+};
+use tracing::{debug, warn};
+
+pub use connection::Peer;
+pub use limits::Limits;
+
+use crate::node::Broker;
+
+/// Serves one listener until `stop` turns true; returns once every connection has ended.
+pub async fn serve(listener: TcpListener, broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, from)) => admit(&mut connections, stream, from, &broker, &stop),
+                Err(error) => pause_after(&error).await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+fn admit(
+    connections: &mut JoinSet<()>,
+    stream: TcpStream,
+    from: SocketAddr,
+    broker: &Arc<Broker>,
+    stop: &watch::Receiver<bool>,
+) {
+    let Some(slot) = broker.limits.connection() else {
+        warn!(%from, limit = broker.limits.max_connections(), "connection refused: max.connections is reached");
+        return;
+    };
+    let (broker, stop) = (broker.clone(), stop.clone());
+    connections.spawn(async move {
+        let _slot = slot;
+        if let Err(error) = connection::run(stream, from, broker, stop).await {
+            debug!(%from, %error, "connection ended");
+        }
+    });
+}
+
+/// Out of file descriptors, most likely: to try again at once would only burn a processor.
+async fn pause_after(error: &std::io::Error) {
+    warn!(%error, "cannot accept a connection; trying again in 100 ms");
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+}

@@ -5,7 +5,7 @@ use kafka_protocol::messages::*;
 use kafka_protocol::protocol::buf::ByteBufMut;
 use kafka_protocol::protocol::{Message, Request, VersionRange};
 
-use crate::codec::{DecodeError, EncodeError};
+use crate::legacy::{Reader, WireError, Writer};
 
 /// A request that [`crate::decode_request`] can decode, in the versions of its schema and, where
 /// older clients need them, in those before.
@@ -16,25 +16,21 @@ pub trait ApiRequest: Request {
     /// Decodes a version from `FIRST_VERSION` to below `VERSIONS.min`.
     ///
     /// # Errors
-    /// [`DecodeError`].
-    fn decode_legacy(api_version: i16, _body: &mut Bytes) -> Result<Self, DecodeError> {
-        Err(DecodeError::UnsupportedVersion { api_key: Self::KEY, api_version })
+    /// [`WireError`].
+    fn decode_legacy(_api_version: i16, _body: &mut Reader) -> Result<Self, WireError> {
+        Err(WireError::NoSuchVersion)
     }
 
     /// Encodes a response's body of a version from `FIRST_VERSION` to below `VERSIONS.min`.
     ///
     /// # Errors
-    /// [`EncodeError::Unencodable`].
+    /// [`WireError`].
     fn encode_legacy(
-        api_version: i16,
+        _api_version: i16,
         _response: &Self::Response,
-        _buffer: &mut impl ByteBufMut,
-    ) -> Result<(), EncodeError> {
-        Err(EncodeError::Unencodable {
-            api_key: Self::KEY,
-            api_version,
-            reason: "there is no such version".to_owned(),
-        })
+        _out: &mut Writer<impl ByteBufMut>,
+    ) -> Result<(), WireError> {
+        Err(WireError::NoSuchVersion)
     }
 
     /// What in the response is worth referring to instead of copying: record bytes.
@@ -93,19 +89,19 @@ const fn row<R: ApiRequest>() -> (i16, VersionRange) {
 api_requests! {
     current:
         AddOffsetsToTxnRequest AddPartitionsToTxnRequest AlterClientQuotasRequest
-        AlterConfigsRequest AlterPartitionReassignmentsRequest AlterReplicaLogDirsRequest
+        AlterConfigsRequest AlterPartitionReassignmentsRequest
         ApiVersionsRequest ConsumerGroupDescribeRequest ConsumerGroupHeartbeatRequest
-        CreateAclsRequest CreatePartitionsRequest DeleteAclsRequest DeleteGroupsRequest
-        DeleteRecordsRequest DescribeAclsRequest DescribeClientQuotasRequest
-        DescribeClusterRequest DescribeGroupsRequest DescribeLogDirsRequest
+        CreatePartitionsRequest DeleteGroupsRequest
+        DeleteRecordsRequest DescribeClientQuotasRequest
+        DescribeClusterRequest DescribeGroupsRequest
         DescribeProducersRequest DescribeQuorumRequest DescribeTopicPartitionsRequest
         DescribeTransactionsRequest DescribeUserScramCredentialsRequest ElectLeadersRequest
         EndTxnRequest FindCoordinatorRequest GetTelemetrySubscriptionsRequest HeartbeatRequest
         IncrementalAlterConfigsRequest InitProducerIdRequest JoinGroupRequest LeaveGroupRequest
         ListConfigResourcesRequest ListGroupsRequest ListPartitionReassignmentsRequest
-        ListTransactionsRequest MetadataRequest OffsetDeleteRequest OffsetForLeaderEpochRequest
+        ListTransactionsRequest MetadataRequest OffsetDeleteRequest
         PushTelemetryRequest SaslHandshakeRequest SyncGroupRequest TxnOffsetCommitRequest
-        UpdateFeaturesRequest WriteTxnMarkersRequest
-        CreateTopicsRequest DeleteTopicsRequest DescribeConfigsRequest FetchRequest ListOffsetsRequest OffsetCommitRequest OffsetFetchRequest ProduceRequest;
+        UpdateFeaturesRequest WriteTxnMarkersRequest;
     legacy:
+        AlterReplicaLogDirsRequest CreateAclsRequest CreateTopicsRequest DeleteAclsRequest DeleteTopicsRequest DescribeAclsRequest DescribeConfigsRequest DescribeLogDirsRequest FetchRequest ListOffsetsRequest OffsetCommitRequest OffsetFetchRequest OffsetForLeaderEpochRequest ProduceRequest
 }

@@ -1,12 +1,14 @@
 //! From the bytes of a request to its struct, and from a response to the bytes of its frame.
 
 use bytes::Bytes;
-use kafka_protocol::protocol::buf::ByteBufMut;
 use kafka_protocol::protocol::Encodable;
+use kafka_protocol::protocol::buf::ByteBufMut;
 use thiserror::Error;
 
 use crate::api::{ApiRequest, response_header_version};
 use crate::gather::{GatherBuf, ResponseFrame};
+use crate::legacy::{Reader, Writer};
+use crate::shape;
 
 /// Why a request's body cannot be taken.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -61,8 +63,12 @@ pub fn decode_request<R: ApiRequest>(api_version: i16, body: &mut Bytes) -> Resu
     if api_version < R::FIRST_VERSION || api_version > R::VERSIONS.max {
         return Err(DecodeError::UnsupportedVersion { api_key: R::KEY, api_version });
     }
+    shape::check(R::KEY, api_version, body)
+        .ok_or(DecodeError::UnsupportedVersion { api_key: R::KEY, api_version })?
+        .map_err(|error| malformed::<R>(api_version, &error))?;
     if api_version < R::VERSIONS.min {
-        return R::decode_legacy(api_version, body);
+        return R::decode_legacy(api_version, &mut Reader::new(std::mem::take(body)))
+            .map_err(|error| malformed::<R>(api_version, &error));
     }
     R::decode(body, api_version).map_err(|error| malformed::<R>(api_version, &error))
 }
@@ -83,13 +89,10 @@ pub fn encode_response<R: ApiRequest>(
         buffer.put_u8(0);
     }
     if api_version < R::VERSIONS.min {
-        return R::encode_legacy(api_version, response, buffer);
+        return R::encode_legacy(api_version, response, &mut Writer::new(buffer))
+            .map_err(|error| unencodable::<R>(api_version, &error));
     }
-    response.encode(buffer, api_version).map_err(|error| EncodeError::Unencodable {
-        api_key: R::KEY,
-        api_version,
-        reason: error.to_string(),
-    })
+    response.encode(buffer, api_version).map_err(|error| unencodable::<R>(api_version, &error))
 }
 
 /// Encodes a response as a frame, length first, that refers to the records in it instead of
@@ -109,4 +112,8 @@ pub fn response_frame<R: ApiRequest>(
 
 fn malformed<R: ApiRequest>(api_version: i16, reason: &impl ToString) -> DecodeError {
     DecodeError::Malformed { api_key: R::KEY, api_version, reason: reason.to_string() }
+}
+
+fn unencodable<R: ApiRequest>(api_version: i16, reason: &impl ToString) -> EncodeError {
+    EncodeError::Unencodable { api_key: R::KEY, api_version, reason: reason.to_string() }
 }

@@ -11,6 +11,7 @@ pub mod frame;
 pub mod gather;
 mod head;
 pub mod legacy;
+mod shape;
 
 pub use api::{ApiRequest, request_header_version, response_header_version, supported_versions};
 pub use codec::{DecodeError, EncodeError, decode_request, encode_response, response_frame};
@@ -19,3 +20,4 @@ pub use gather::{GatherBuf, ResponseFrame};
 pub use head::{HeadError, RequestHead};
 pub use kafka_protocol::messages::{self, ApiKey};
 pub use kafka_protocol::protocol::{StrBytes, VersionRange};
+pub use shape::{MAX_ELEMENTS, Problem, ShapeError};

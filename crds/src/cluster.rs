@@ -66,6 +66,7 @@ pub struct KafkaClusterSpec {
     pub storage: Storage,
     /// Broker settings under Kafka's own names, the defaults of topics among them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "crate::settings::broker_config_schema")]
     pub config: BTreeMap<String, ConfigValue>,
     /// CPU and memory of each broker's container.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -80,6 +80,7 @@ pub struct KafkaTopicSpec {
     pub replicas: i32,
     /// Topic settings under Kafka's own names. A setting that is taken out goes back to the cluster's default.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "crate::settings::topic_config_schema")]
     pub config: BTreeMap<String, ConfigValue>,
 }
 

@@ -1,0 +1,485 @@
+//! Settings of brokers that work here, or that users commonly set and that do no harm, sorted by name.
+
+use super::row::{
+    CLEANUP, COMPRESSION, GZIP, LZ4, NO_POOLS, NO_PURGATORY, NO_REPLICATION, NO_TIERS, TIMESTAMP, ZSTD,
+    any_int, int, long, setting, short,
+};
+use super::{Kind, Setting};
+
+/// The default of topics that do not set it themselves.
+macro_rules! topic_default {
+    ($topic:literal) => {
+        concat!("The default of ", $topic, " for topics that do not set it.")
+    };
+}
+
+const NO_COMPACTION_TUNING: &str = "the cleaner sizes itself";
+const OTHER_GROUPS: &str = "the classic group protocol alone works today";
+
+/// Settings of brokers, sorted by name.
+pub const BROKER_SETTINGS: &[Setting] = &[
+    setting(
+        "auto.create.topics.enable",
+        Kind::Bool,
+        "true",
+        "Make a topic when a client asks for one that is not there.",
+    )
+    .high()
+    .restart(),
+    setting(
+        "auto.leader.rebalance.enable",
+        Kind::Bool,
+        "true",
+        "Give leadership back to the first replica of each partition.",
+    )
+    .high()
+    .restart()
+    .without_effect(NO_REPLICATION),
+    setting("background.threads", int(1), "10", "Threads for background work.")
+        .high()
+        .without_effect(NO_POOLS),
+    setting("compression.gzip.level", GZIP, "-1", topic_default!("compression.gzip.level")),
+    setting("compression.lz4.level", LZ4, "9", topic_default!("compression.lz4.level")),
+    setting("compression.type", Kind::Enum(COMPRESSION), "producer", topic_default!("compression.type"))
+        .high(),
+    setting("compression.zstd.level", ZSTD, "3", topic_default!("compression.zstd.level")),
+    setting(
+        "connections.max.idle.ms",
+        long(i64::MIN),
+        "600000",
+        "A connection without a request for this long is closed.",
+    )
+    .restart(),
+    setting("controlled.shutdown.enable", Kind::Bool, "true", "Move leadership away before a broker stops.")
+        .restart()
+        .default_only("brokers always do; leave it out"),
+    setting(
+        "default.replication.factor",
+        int(1),
+        "1",
+        "Replicas of topics that are made without a number of replicas.",
+    )
+    .restart()
+    .default_only("replication comes with a later version; use 1"),
+    setting("delete.topic.enable", Kind::Bool, "true", "Let Kafka clients delete topics.").high().restart(),
+    setting("fetch.max.bytes", int(1024), "57671680", "Most bytes that one fetch request is answered with.")
+        .restart(),
+    setting("fetch.purgatory.purge.interval.requests", any_int(), "1000", "When waiting fetches are purged.")
+        .restart()
+        .without_effect(NO_PURGATORY),
+    setting(
+        "group.consumer.heartbeat.interval.ms",
+        int(1),
+        "5000",
+        "Heartbeats of the consumer group protocol (KIP-848).",
+    )
+    .restart()
+    .without_effect(OTHER_GROUPS),
+    setting(
+        "group.consumer.max.size",
+        int(1),
+        "2147483647",
+        "Most members of a group of the consumer protocol (KIP-848).",
+    )
+    .restart()
+    .without_effect(OTHER_GROUPS),
+    setting(
+        "group.consumer.session.timeout.ms",
+        int(1),
+        "45000",
+        "Session of the consumer group protocol (KIP-848).",
+    )
+    .restart()
+    .without_effect(OTHER_GROUPS),
+    setting(
+        "group.initial.rebalance.delay.ms",
+        int(0),
+        "3000",
+        "How long an empty group waits for more members before its first assignment.",
+    )
+    .restart(),
+    setting(
+        "group.max.session.timeout.ms",
+        int(0),
+        "1800000",
+        "Longest session that a group member may ask for.",
+    )
+    .restart(),
+    setting("group.max.size", int(1), "2147483647", "Most members of a group.").restart(),
+    setting(
+        "group.min.session.timeout.ms",
+        int(0),
+        "6000",
+        "Shortest session that a group member may ask for.",
+    )
+    .restart(),
+    setting("leader.imbalance.check.interval.seconds", long(1), "300", "How often leadership is looked at.")
+        .high()
+        .restart()
+        .without_effect(NO_REPLICATION),
+    setting(
+        "log.cleaner.backoff.ms",
+        long(0),
+        "15000",
+        "Pause of the cleaner when nothing needs compaction.",
+    ),
+    setting("log.cleaner.dedupe.buffer.size", long(0), "134217728", "Memory of the cleaner for keys.")
+        .without_effect(NO_COMPACTION_TUNING),
+    setting("log.cleaner.delete.retention.ms", long(0), "86400000", topic_default!("delete.retention.ms")),
+    setting("log.cleaner.enable", Kind::Bool, "true", "Compact the topics whose cleanup.policy says so.")
+        .restart(),
+    setting(
+        "log.cleaner.io.buffer.load.factor",
+        Kind::Double(0.0, 1.0),
+        "0.9",
+        "How full the memory for keys may get.",
+    )
+    .without_effect(NO_COMPACTION_TUNING),
+    setting("log.cleaner.io.buffer.size", int(0), "524288", "Memory of the cleaner for reading and writing.")
+        .without_effect(NO_COMPACTION_TUNING),
+    setting(
+        "log.cleaner.io.max.bytes.per.second",
+        Kind::Double(0.0, f64::MAX),
+        "1.7976931348623157E308",
+        "Most bytes a second that the cleaner reads and writes.",
+    )
+    .without_effect(NO_COMPACTION_TUNING),
+    setting(
+        "log.cleaner.max.compaction.lag.ms",
+        long(1),
+        "9223372036854775807",
+        topic_default!("max.compaction.lag.ms"),
+    ),
+    setting(
+        "log.cleaner.min.cleanable.ratio",
+        Kind::Double(0.0, 1.0),
+        "0.5",
+        topic_default!("min.cleanable.dirty.ratio"),
+    ),
+    setting("log.cleaner.min.compaction.lag.ms", long(0), "0", topic_default!("min.compaction.lag.ms")),
+    setting("log.cleaner.threads", int(0), "1", "Threads of the cleaner.").without_effect(NO_POOLS),
+    setting("log.cleanup.policy", Kind::List(CLEANUP), "delete", topic_default!("cleanup.policy")),
+    setting("log.flush.interval.messages", long(1), "9223372036854775807", topic_default!("flush.messages"))
+        .high(),
+    setting("log.flush.interval.ms", long(0), "", topic_default!("flush.ms")).high().unset(),
+    setting(
+        "log.flush.offset.checkpoint.interval.ms",
+        int(0),
+        "60000",
+        "How often the recovery points are written down.",
+    )
+    .high()
+    .restart(),
+    setting(
+        "log.flush.scheduler.interval.ms",
+        long(0),
+        "9223372036854775807",
+        "How often logs are looked at for flush.ms, which takes its default from here too.",
+    )
+    .high()
+    .restart(),
+    setting(
+        "log.flush.start.offset.checkpoint.interval.ms",
+        int(0),
+        "60000",
+        "How often the log start offsets are written down.",
+    )
+    .high()
+    .restart(),
+    setting("log.index.interval.bytes", int(0), "4096", topic_default!("index.interval.bytes")),
+    setting("log.index.size.max.bytes", int(4), "10485760", topic_default!("segment.index.bytes")),
+    setting("log.local.retention.bytes", long(-2), "-2", topic_default!("local.retention.bytes"))
+        .without_effect(NO_TIERS),
+    setting("log.local.retention.ms", long(-2), "-2", topic_default!("local.retention.ms"))
+        .without_effect(NO_TIERS),
+    setting(
+        "log.message.timestamp.after.max.ms",
+        long(0),
+        "3600000",
+        topic_default!("message.timestamp.after.max.ms"),
+    ),
+    setting(
+        "log.message.timestamp.before.max.ms",
+        long(0),
+        "9223372036854775807",
+        topic_default!("message.timestamp.before.max.ms"),
+    ),
+    setting(
+        "log.message.timestamp.type",
+        Kind::Enum(TIMESTAMP),
+        "CreateTime",
+        topic_default!("message.timestamp.type"),
+    ),
+    setting("log.preallocate", Kind::Bool, "false", topic_default!("preallocate"))
+        .without_effect("room is always reserved ahead, and given back when the segment is complete"),
+    setting("log.retention.bytes", long(i64::MIN), "-1", topic_default!("retention.bytes")).high(),
+    setting("log.retention.check.interval.ms", long(1), "300000", "How often old segments are looked for.")
+        .restart(),
+    setting("log.retention.hours", any_int(), "168", topic_default!("retention.ms (in hours)"))
+        .high()
+        .restart(),
+    setting("log.retention.minutes", any_int(), "", topic_default!("retention.ms (in minutes)"))
+        .high()
+        .restart()
+        .unset(),
+    setting("log.retention.ms", long(-1), "", topic_default!("retention.ms")).high().unset(),
+    setting("log.roll.hours", int(1), "168", topic_default!("segment.ms (in hours)")).high().restart(),
+    setting("log.roll.jitter.hours", int(0), "0", topic_default!("segment.jitter.ms (in hours)"))
+        .high()
+        .restart(),
+    setting("log.roll.jitter.ms", long(0), "", topic_default!("segment.jitter.ms")).high().unset(),
+    setting("log.roll.ms", long(1), "", topic_default!("segment.ms")).high().unset(),
+    setting("log.segment.bytes", int(1_048_576), "1073741824", topic_default!("segment.bytes")).high(),
+    setting("log.segment.delete.delay.ms", long(0), "60000", topic_default!("file.delete.delay.ms")).high(),
+    setting(
+        "max.connection.creation.rate",
+        int(0),
+        "2147483647",
+        "Most new connections a second to one broker.",
+    ),
+    setting("max.connections", int(0), "2147483647", "Most connections to one broker."),
+    setting(
+        "max.connections.per.ip",
+        int(0),
+        "2147483647",
+        "Most connections to one broker from one address.",
+    ),
+    setting(
+        "max.incremental.fetch.session.cache.slots",
+        int(0),
+        "1000",
+        "Most fetch sessions that one broker keeps; consumers beyond it send full requests.",
+    )
+    .restart(),
+    setting(
+        "max.request.partition.size.limit",
+        int(1),
+        "2000",
+        "Most partitions in one answer to DescribeTopicPartitions.",
+    )
+    .restart(),
+    setting("message.max.bytes", int(0), "1048588", topic_default!("max.message.bytes")).high(),
+    setting("min.insync.replicas", int(1), "1", topic_default!("min.insync.replicas")).high(),
+    setting("num.io.threads", int(1), "8", "Threads for requests.").high().without_effect(NO_POOLS),
+    setting("num.network.threads", int(1), "3", "Threads for connections.").high().without_effect(NO_POOLS),
+    setting(
+        "num.partitions",
+        int(1),
+        "1",
+        "Partitions of topics that are made without a number of partitions.",
+    )
+    .restart(),
+    setting("num.recovery.threads.per.data.dir", int(1), "2", "Threads that open logs at the start.")
+        .high()
+        .without_effect(NO_POOLS),
+    setting("num.replica.fetchers", int(1), "1", "Fetchers of a follower for each leader.")
+        .high()
+        .without_effect(NO_REPLICATION),
+    setting(
+        "offset.metadata.max.bytes",
+        int(0),
+        "4096",
+        "Longest text that a consumer may store with an offset.",
+    )
+    .high()
+    .restart(),
+    setting(
+        "offsets.commit.timeout.ms",
+        int(1),
+        "5000",
+        "How long a commit of offsets waits to be replicated.",
+    )
+    .high()
+    .restart(),
+    setting(
+        "offsets.load.buffer.size",
+        int(1),
+        "5242880",
+        "Bytes that are read at once when the offsets of groups are loaded.",
+    )
+    .high()
+    .restart(),
+    setting(
+        "offsets.retention.check.interval.ms",
+        long(1),
+        "600000",
+        "How often forgotten offsets are looked for.",
+    )
+    .high()
+    .restart(),
+    setting(
+        "offsets.retention.minutes",
+        int(1),
+        "10080",
+        "How long offsets are kept after a group became empty.",
+    )
+    .high()
+    .restart(),
+    setting(
+        "offsets.topic.num.partitions",
+        int(1),
+        "50",
+        "Partitions of __consumer_offsets when it is made; not to be changed later.",
+    )
+    .high()
+    .restart(),
+    setting(
+        "offsets.topic.replication.factor",
+        short(1),
+        "3",
+        "Replicas of __consumer_offsets when it is made.",
+    )
+    .high()
+    .restart()
+    .without_effect(NO_REPLICATION),
+    setting(
+        "offsets.topic.segment.bytes",
+        int(1),
+        "104857600",
+        "segment.bytes of __consumer_offsets when it is made.",
+    )
+    .high()
+    .restart(),
+    setting(
+        "producer.id.expiration.ms",
+        int(1),
+        "86400000",
+        "An idempotent producer that sent nothing for this long is forgotten.",
+    )
+    .low(),
+    setting(
+        "producer.purgatory.purge.interval.requests",
+        any_int(),
+        "1000",
+        "When waiting writes are purged.",
+    )
+    .restart()
+    .without_effect(NO_PURGATORY),
+    setting(
+        "queued.max.request.bytes",
+        long(-1),
+        "-1",
+        "Most bytes of requests in hand in one broker; -1 is the broker's own limit.",
+    )
+    .restart(),
+    setting("queued.max.requests", int(1), "500", "Most requests that wait for a thread.")
+        .high()
+        .restart()
+        .without_effect(NO_POOLS),
+    setting(
+        "replica.fetch.max.bytes",
+        int(0),
+        "1048576",
+        "Most bytes of one partition that a follower fetches at once.",
+    )
+    .restart()
+    .without_effect(NO_REPLICATION),
+    setting("replica.fetch.min.bytes", any_int(), "1", "Least bytes that a follower's fetch waits for.")
+        .high()
+        .restart()
+        .without_effect(NO_REPLICATION),
+    setting(
+        "replica.fetch.response.max.bytes",
+        int(0),
+        "10485760",
+        "Most bytes that a follower fetches at once.",
+    )
+    .restart()
+    .without_effect(NO_REPLICATION),
+    setting("replica.fetch.wait.max.ms", any_int(), "500", "How long a follower's fetch waits.")
+        .high()
+        .restart()
+        .without_effect(NO_REPLICATION),
+    setting(
+        "replica.lag.time.max.ms",
+        long(i64::MIN),
+        "30000",
+        "A follower that has not caught up for this long leaves the ISR.",
+    )
+    .high()
+    .restart()
+    .without_effect(NO_REPLICATION),
+    setting("request.timeout.ms", any_int(), "30000", "How long a broker waits for another.")
+        .high()
+        .restart()
+        .without_effect(NO_REPLICATION),
+    setting(
+        "socket.listen.backlog.size",
+        int(1),
+        "50",
+        "Connections that the system holds before they are accepted.",
+    )
+    .restart(),
+    setting(
+        "socket.receive.buffer.bytes",
+        int(-1),
+        "102400",
+        "The system's receive buffer of a connection; -1 is its default.",
+    )
+    .high()
+    .restart(),
+    setting("socket.request.max.bytes", int(1), "104857600", "Largest request that is read.")
+        .high()
+        .restart(),
+    setting(
+        "socket.send.buffer.bytes",
+        int(-1),
+        "102400",
+        "The system's send buffer of a connection; -1 is its default.",
+    )
+    .high()
+    .restart(),
+    setting("transaction.max.timeout.ms", int(1), "900000", "Longest time that a transaction may ask for.")
+        .high()
+        .restart(),
+    setting(
+        "transaction.state.log.min.isr",
+        int(1),
+        "2",
+        "min.insync.replicas of __transaction_state when it is made.",
+    )
+    .high()
+    .restart()
+    .without_effect(NO_REPLICATION),
+    setting(
+        "transaction.state.log.num.partitions",
+        int(1),
+        "50",
+        "Partitions of __transaction_state when it is made.",
+    )
+    .high()
+    .restart(),
+    setting(
+        "transaction.state.log.replication.factor",
+        short(1),
+        "3",
+        "Replicas of __transaction_state when it is made.",
+    )
+    .high()
+    .restart()
+    .without_effect(NO_REPLICATION),
+    setting(
+        "transaction.state.log.segment.bytes",
+        int(1),
+        "104857600",
+        "segment.bytes of __transaction_state when it is made.",
+    )
+    .high()
+    .restart(),
+    setting(
+        "transactional.id.expiration.ms",
+        int(1),
+        "604800000",
+        "A transactional id without a transaction for this long is forgotten.",
+    )
+    .high()
+    .restart(),
+    setting(
+        "unclean.leader.election.enable",
+        Kind::Bool,
+        "false",
+        topic_default!("unclean.leader.election.enable"),
+    )
+    .high()
+    .without_effect("such an election is made only when a person asks for it by name"),
+];

@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod names;
 pub mod partition;
 pub mod partitions;
+pub mod rules;
 pub mod settings;
 pub mod topic;
 pub mod value;

@@ -1,5 +1,6 @@
 //! The header of a record batch of magic 2 (KIP-98), and the bytes of it that a broker changes.
 
+use crate::batches::entry_len;
 use crate::reader::Reader;
 use crate::{Attributes, Compression, Fault, RecordsError, TimestampType};
 
@@ -70,17 +71,12 @@ impl BatchHeader {
     pub fn parse(bytes: &[u8]) -> Result<Self, RecordsError> {
         let Some(header) = bytes.first_chunk().and_then(|chunk| Self::read(chunk).ok()) else {
             // A wrong magic or length is told apart from a short buffer as soon as it can be.
-            crate::batches::entry_len(bytes)?;
+            entry_len(bytes)?;
             return Err(RecordsError::Incomplete { needed: HEADER_LEN, available: bytes.len() });
         };
-        if header.magic != MAGIC_V2 {
-            return Err(magic_error(header.magic));
-        }
-        if header.batch_length < MIN_BATCH_LENGTH {
-            return Err(RecordsError::LengthTooSmall {
-                length: header.batch_length,
-                minimum: MIN_BATCH_LENGTH,
-            });
+        if header.magic != MAGIC_V2 || header.batch_length < MIN_BATCH_LENGTH {
+            entry_len(bytes)?;
+            return Err(RecordsError::UnexpectedMagic { magic: header.magic });
         }
         Ok(header)
     }
@@ -235,12 +231,5 @@ impl BatchHeader {
         let bytes = self.to_bytes();
         let covered = bytes.get(CRC_START..).unwrap_or_default();
         Self { crc: crate::crc::crc32c_of_parts(covered, records), ..self }
-    }
-}
-
-pub(crate) fn magic_error(magic: i8) -> RecordsError {
-    match magic {
-        0..=2 => RecordsError::UnexpectedMagic { magic },
-        _ => RecordsError::UnknownMagic { magic },
     }
 }

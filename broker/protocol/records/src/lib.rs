@@ -34,3 +34,6 @@ pub use header::{
 pub use legacy::{MessageFormat, down_convert, up_convert};
 pub use record::{Header, Headers, Record};
 pub use validate::{ProduceBatch, ProduceRules, validate_produce};
+
+#[cfg(test)]
+mod tests;

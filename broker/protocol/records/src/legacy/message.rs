@@ -79,7 +79,7 @@ impl<'a> Message<'a> {
     ///
     /// # Errors
     /// [`RecordsError::TooLarge`] if a length does not fit the format.
-    pub(super) fn write(&self, out: &mut Vec<u8>) -> Result<(), RecordsError> {
+    pub fn write(&self, out: &mut Vec<u8>) -> Result<(), RecordsError> {
         let start = out.len();
         out.extend_from_slice(&self.offset.to_be_bytes());
         // Length and CRC are known at the end.

@@ -7,8 +7,6 @@
 mod down;
 mod format;
 mod message;
-#[cfg(test)]
-mod tests;
 mod up;
 
 pub use down::down_convert;

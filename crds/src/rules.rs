@@ -49,7 +49,7 @@ const TOPIC: &[Rule] = &[
     Rule {
         path: &["spec", "partitions"],
         rule: "self >= oldSelf",
-        message: "'partitions cannot shrink from ' + string(oldSelf) + ' to ' + string(self)",
+        message: "'partitions can grow, never shrink: records stay in the partition of their key'",
     },
     Rule {
         path: &["spec", "replicas"],

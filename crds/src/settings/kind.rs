@@ -166,6 +166,19 @@ impl Kind {
         }
     }
 
+    /// The text of a value that was checked, as the schema of the custom resources takes it and Kafka shows it: without
+    /// blanks around it, numbers and booleans in their plain form.
+    #[must_use]
+    pub fn canonical(&self, value: &str) -> String {
+        let plain = match self {
+            Self::Bool => boolean(value).map(|value| value.to_string()),
+            Self::Short(_) | Self::Int(_) | Self::Long(_) => integer(value).map(|value| value.to_string()),
+            Self::List(_) | Self::ThrottledReplicas => Some(list(value).collect::<Vec<_>>().join(",")),
+            Self::Double(..) | Self::String | Self::Enum(_) | Self::Class => None,
+        };
+        plain.unwrap_or_else(|| value.trim().to_owned())
+    }
+
     /// Whether two texts are one value: `TRUE` and `true`, `07` and `7`.
     #[must_use]
     pub fn same(&self, a: &str, b: &str) -> bool {

@@ -24,25 +24,24 @@ fn schema(table: &[Setting]) -> Schema {
     schema
 }
 
-/// Decimal digits as `Integer.parseInt` takes them.
-const INTEGER: &str = r"^\s*[+-]?[0-9]{1,19}\s*$";
-const DOUBLE: &str = r"^\s*[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?\s*$";
+const INTEGER: &str = "^[+-]?[0-9]{1,19}$";
+const DOUBLE: &str = "^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?$";
 
 /// One setting. A YAML scalar comes as text, number or boolean; each form is checked, as far as a schema can.
 fn property(setting: &Setting) -> Value {
     let mut schema = match setting.kind {
-        Kind::Bool => scalar(json!({ "enum": [true, false, "true", "false"] })),
-        Kind::Short(range) | Kind::Int(range) | Kind::Long(range) => integer(range),
+        Kind::Bool => scalar(json!({ "enum": booleans(setting) })),
+        Kind::Short(range) | Kind::Int(range) | Kind::Long(range) => integer(setting, range),
         Kind::Double(min, max) => scalar(json!({
             "minimum": min, "maximum": max, "pattern": DOUBLE, "not": { "enum": [true, false] }
         })),
         Kind::Enum(values) => json!({ "type": "string", "enum": values }),
         Kind::List(values) if !values.is_empty() => {
             let any = values.join("|");
-            json!({ "type": "string", "pattern": format!(r"^\s*(({any})(\s*,\s*({any}))*)?\s*$") })
+            json!({ "type": "string", "pattern": format!("^(({any})( *, *({any}))*)?$") })
         }
         Kind::ThrottledReplicas => {
-            json!({ "type": "string", "pattern": r"^\s*([*]|[0-9]+:[0-9]+(\s*,\s*[0-9]+:[0-9]+)*)?\s*$" })
+            json!({ "type": "string", "pattern": "^([*]|[0-9]+:[0-9]+( *, *[0-9]+:[0-9]+)*)?$" })
         }
         Kind::Class => json!({ "type": "string", "maxLength": 0 }),
         Kind::String | Kind::List(_) => json!({ "type": "string" }),
@@ -67,21 +66,34 @@ fn scalar(mut schema: Value) -> Value {
     schema
 }
 
-/// A number is bounded, a text has only its digits checked: the operator checks its value.
-fn integer(range: Range) -> Value {
+fn booleans(setting: &Setting) -> Vec<Value> {
+    [false, true]
+        .into_iter()
+        .filter(|value| setting.check(&value.to_string()).is_ok())
+        .flat_map(|value| [json!(value), json!(value.to_string())])
+        .collect()
+}
+
+/// A whole number, as a number or as text. CEL reads both alike, and says what is allowed in our words.
+fn integer(setting: &Setting, range: Range) -> Value {
+    let number = "int(string(self))";
+    let (rule, message) = match (setting.effect, setting.default) {
+        (Effect::DefaultOnly(why), Some(default)) => (format!("{number} == {default}"), why.to_owned()),
+        _ => (bounds(number, range), format!("allowed: {}", range.describe())),
+    };
     let mut schema = json!({ "x-kubernetes-int-or-string": true, "pattern": INTEGER });
-    if let Some(fields) = schema.as_object_mut() {
-        if range.min != i64::MIN {
-            fields.insert("minimum".to_owned(), json!(range.min));
-        }
-        if range.max != i64::MAX {
-            fields.insert("maximum".to_owned(), json!(range.max));
-        }
-        if let Some(hole) = range.except {
-            fields.insert("not".to_owned(), json!({ "enum": [hole] }));
-        }
+    if let (Some(fields), false) = (schema.as_object_mut(), rule.is_empty()) {
+        let rules = json!([{ "rule": rule, "message": message }]);
+        fields.insert("x-kubernetes-validations".to_owned(), rules);
     }
     schema
+}
+
+fn bounds(number: &str, range: Range) -> String {
+    let least = (range.min != i64::MIN).then(|| format!("{number} >= {}", range.min));
+    let most = (range.max != i64::MAX).then(|| format!("{number} <= {}", range.max));
+    let hole = range.except.map(|hole| format!("{number} != {hole}"));
+    [least, most, hole].into_iter().flatten().collect::<Vec<_>>().join(" && ")
 }
 
 /// What `kubectl explain` shows.

@@ -44,10 +44,7 @@ pub trait ApiRequest: Request {
 ///
 /// What a broker offers in its ApiVersions response may be less.
 pub fn supported_versions(api_key: ApiKey) -> Option<VersionRange> {
-    ROWS.iter()
-        .filter(|(key, _)| *key == api_key as i16)
-        .map(|(_, range)| *range)
-        .reduce(|one, other| VersionRange { min: one.min.min(other.min), max: one.max.max(other.max) })
+    ROWS.iter().find(|(key, _)| *key == api_key as i16).map(|(_, range)| *range)
 }
 
 /// The version of the header that precedes a request: 0 has no client id, 2 has tagged fields.
@@ -71,37 +68,54 @@ pub fn response_header_version(api_key: i16, api_version: i16) -> i16 {
     }
 }
 
-/// Which requests there are: an API with legacy versions implements [`ApiRequest`] in `legacy`.
+/// Gives every request type to a macro: those of their schema's versions alone, then those that
+/// have older versions and implement [`ApiRequest`] in `legacy`.
+macro_rules! for_each_request {
+    ($visit:ident) => {
+        $visit! {
+            current:
+                AddOffsetsToTxnRequest AddPartitionsToTxnRequest AlterClientQuotasRequest
+                AlterConfigsRequest AlterPartitionReassignmentsRequest ApiVersionsRequest
+                ConsumerGroupDescribeRequest ConsumerGroupHeartbeatRequest CreatePartitionsRequest
+                DeleteGroupsRequest DeleteRecordsRequest DescribeClientQuotasRequest
+                DescribeClusterRequest DescribeGroupsRequest DescribeProducersRequest
+                DescribeQuorumRequest DescribeTopicPartitionsRequest DescribeTransactionsRequest
+                DescribeUserScramCredentialsRequest ElectLeadersRequest EndTxnRequest
+                FindCoordinatorRequest GetTelemetrySubscriptionsRequest HeartbeatRequest
+                IncrementalAlterConfigsRequest InitProducerIdRequest JoinGroupRequest
+                LeaveGroupRequest ListConfigResourcesRequest ListGroupsRequest
+                ListPartitionReassignmentsRequest ListTransactionsRequest MetadataRequest
+                OffsetDeleteRequest PushTelemetryRequest SaslHandshakeRequest SyncGroupRequest
+                TxnOffsetCommitRequest UpdateFeaturesRequest WriteTxnMarkersRequest;
+            legacy:
+                AlterReplicaLogDirsRequest CreateAclsRequest CreateTopicsRequest DeleteAclsRequest
+                DeleteTopicsRequest DescribeAclsRequest DescribeConfigsRequest
+                DescribeLogDirsRequest FetchRequest ListOffsetsRequest OffsetCommitRequest
+                OffsetFetchRequest OffsetForLeaderEpochRequest ProduceRequest;
+        }
+    };
+}
+#[cfg(test)]
+pub(crate) use for_each_request;
+
 macro_rules! api_requests {
-    (current: $($current:ident)*; legacy: $($legacy:ident)*) => {
+    (current: $($current:ident)*; legacy: $($legacy:ident)*;) => {
         $(impl ApiRequest for $current {})*
         const ROWS: &[(i16, VersionRange)] = &[$(row::<$current>(),)* $(row::<$legacy>(),)*];
     };
 }
+for_each_request!(api_requests);
 
 /// The crate's `ApiKey::valid_versions` names versions that its structs cannot encode; these can.
 const fn row<R: ApiRequest>() -> (i16, VersionRange) {
-    let (request, response) = (R::VERSIONS.max, <R::Response as Message>::VERSIONS.max);
-    let max = if request < response { request } else { response };
-    (R::KEY, VersionRange { min: R::FIRST_VERSION, max })
+    (R::KEY, VersionRange { min: R::FIRST_VERSION, max: last_version::<R>() })
 }
 
-api_requests! {
-    current:
-        AddOffsetsToTxnRequest AddPartitionsToTxnRequest AlterClientQuotasRequest
-        AlterConfigsRequest AlterPartitionReassignmentsRequest
-        ApiVersionsRequest ConsumerGroupDescribeRequest ConsumerGroupHeartbeatRequest
-        CreatePartitionsRequest DeleteGroupsRequest
-        DeleteRecordsRequest DescribeClientQuotasRequest
-        DescribeClusterRequest DescribeGroupsRequest
-        DescribeProducersRequest DescribeQuorumRequest DescribeTopicPartitionsRequest
-        DescribeTransactionsRequest DescribeUserScramCredentialsRequest ElectLeadersRequest
-        EndTxnRequest FindCoordinatorRequest GetTelemetrySubscriptionsRequest HeartbeatRequest
-        IncrementalAlterConfigsRequest InitProducerIdRequest JoinGroupRequest LeaveGroupRequest
-        ListConfigResourcesRequest ListGroupsRequest ListPartitionReassignmentsRequest
-        ListTransactionsRequest MetadataRequest OffsetDeleteRequest
-        PushTelemetryRequest SaslHandshakeRequest SyncGroupRequest TxnOffsetCommitRequest
-        UpdateFeaturesRequest WriteTxnMarkersRequest;
-    legacy:
-        AlterReplicaLogDirsRequest CreateAclsRequest CreateTopicsRequest DeleteAclsRequest DeleteTopicsRequest DescribeAclsRequest DescribeConfigsRequest DescribeLogDirsRequest FetchRequest ListOffsetsRequest OffsetCommitRequest OffsetFetchRequest OffsetForLeaderEpochRequest ProduceRequest
+/// The newest version that both request and response have.
+pub(crate) const fn last_version<R: ApiRequest>() -> i16 {
+    let (request, response) = (R::VERSIONS.max, <R::Response as Message>::VERSIONS.max);
+    if request < response { request } else { response }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use kafka_protocol::protocol::Encodable;
 use kafka_protocol::protocol::buf::ByteBufMut;
 use thiserror::Error;
 
-use crate::api::{ApiRequest, response_header_version};
+use crate::api::{ApiRequest, last_version, response_header_version};
 use crate::gather::{GatherBuf, ResponseFrame};
 use crate::legacy::{Reader, Writer};
 use crate::shape;
@@ -60,7 +60,7 @@ pub enum EncodeError {
 /// # Errors
 /// [`DecodeError::UnsupportedVersion`] and [`DecodeError::Malformed`].
 pub fn decode_request<R: ApiRequest>(api_version: i16, body: &mut Bytes) -> Result<R, DecodeError> {
-    if api_version < R::FIRST_VERSION || api_version > R::VERSIONS.max {
+    if api_version < R::FIRST_VERSION || api_version > last_version::<R>() {
         return Err(DecodeError::UnsupportedVersion { api_key: R::KEY, api_version });
     }
     shape::check(R::KEY, api_version, body)
@@ -117,3 +117,6 @@ fn malformed<R: ApiRequest>(api_version: i16, reason: &impl ToString) -> DecodeE
 fn unencodable<R: ApiRequest>(api_version: i16, reason: &impl ToString) -> EncodeError {
     EncodeError::Unencodable { api_key: R::KEY, api_version, reason: reason.to_string() }
 }
+
+#[cfg(test)]
+mod tests;

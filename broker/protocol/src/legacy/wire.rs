@@ -38,6 +38,11 @@ impl Reader {
         Self(body)
     }
 
+    /// Bytes that are not read yet.
+    pub fn remaining(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn int8(&mut self) -> Result<i8, WireError> {
         self.0.try_get_i8().map_err(|_| WireError::Short)
     }
@@ -78,7 +83,7 @@ impl Reader {
             return Ok(None);
         }
         let count = usize::try_from(count).map_err(|_| WireError::Length(count))?;
-        if count > self.0.len() {
+        if count > self.remaining() {
             return Err(WireError::Short);
         }
         (0..count).map(|_| element(self)).collect::<Result<_, _>>().map(Some)
@@ -100,7 +105,7 @@ impl Reader {
             return Ok(None);
         }
         let length = usize::try_from(length).map_err(|_| WireError::Length(length))?;
-        if length > self.0.len() {
+        if length > self.remaining() {
             return Err(WireError::Short);
         }
         Ok(Some(self.0.split_to(length)))

@@ -1,1 +1,30 @@
 //! The log on disk: segments, indexes, producer state, recovery. No tokio, no kube, no wire schemas.
+//!
+//! A [`LogDir`] is the data directory of one broker. Each partition in it has a [`Log`], which one caller at a time
+//! appends to, and any number of [`LogReader`]s, which wait for nobody. Files are Kafka's own, by format and name.
+//!
+//! What an append has acknowledged is with the operating system: it survives the process. What is below the
+//! recovery point ([`Log::flush`]) survives the machine.
+
+mod checkpoint;
+mod config;
+mod dir;
+mod epochs;
+mod error;
+mod fs;
+pub mod ids;
+mod index;
+mod log;
+mod metadata;
+mod num;
+pub mod producer;
+mod reader;
+mod segment;
+
+pub use config::LogConfig;
+pub use dir::{Generation, LogDir, Owner, PartitionDir, TopicPartition, remove_directory};
+pub use epochs::{EpochEnd, EpochEntry};
+pub use error::StorageError;
+pub use log::{AppendInfo, FlushTask, Garbage, Log, LogStart, OpenMode, RecoveryReport};
+pub use producer::{Check, Origin, ProducerError, ProducerState};
+pub use reader::{FileSlice, LogReader, ReadSlice, TimestampMatch};

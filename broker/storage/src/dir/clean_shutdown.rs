@@ -1,0 +1,28 @@
+//! `.kafka_cleanshutdown`: there while all logs are closed in order, and no longer (KIP-966).
+
+use std::path::Path;
+
+use crate::{
+    error::StorageError,
+    fs::{Durability, remove, sync_dir, write_atomic},
+};
+
+const FILE_NAME: &str = ".kafka_cleanshutdown";
+
+pub(super) fn exists(dir: &Path) -> bool {
+    dir.join(FILE_NAME).exists()
+}
+
+/// Removes the marker, durably.
+pub(super) fn remove_marker(dir: &Path) -> Result<(), StorageError> {
+    if !exists(dir) {
+        return Ok(());
+    }
+    remove(&dir.join(FILE_NAME))?;
+    sync_dir(dir)
+}
+
+pub(super) fn write(dir: &Path, broker_epoch: i64) -> Result<(), StorageError> {
+    let content = format!("{{\"version\":0,\"brokerEpoch\":{broker_epoch}}}");
+    write_atomic(&dir.join(FILE_NAME), content.as_bytes(), Durability::Machine)
+}

@@ -1,0 +1,141 @@
+//! A data directory: whose it is, what it remembers of its last life, and the partitions in it.
+
+mod checkpoints;
+mod clean_shutdown;
+mod generation;
+mod lock;
+mod meta;
+mod partitions;
+mod properties;
+
+pub use generation::Generation;
+pub use partitions::{PartitionDir, TopicPartition, remove_directory};
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use uuid::Uuid;
+
+use crate::{error::StorageError, log::OpenMode};
+
+use generation::Boot;
+use lock::DirLock;
+use meta::Meta;
+
+/// Whose data directory it is to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner<'a> {
+    /// The cluster's id; none: what is on disk, or a new one.
+    pub cluster_id: Option<&'a str>,
+    /// The broker's id (`node.id`).
+    pub node_id: i32,
+}
+
+/// A data directory that this process has locked. Opening it removes the clean-shutdown marker, durably, so that
+/// appends may follow.
+#[derive(Debug)]
+pub struct LogDir {
+    path: PathBuf,
+    meta: Meta,
+    boot: Boot,
+    mode: OpenMode,
+    recovery_points: BTreeMap<TopicPartition, i64>,
+    log_start_offsets: BTreeMap<TopicPartition, i64>,
+    high_watermarks: BTreeMap<TopicPartition, i64>,
+    _lock: DirLock,
+}
+
+impl LogDir {
+    /// Opens a data directory, made where it is missing.
+    ///
+    /// # Errors
+    /// [`StorageError::DirInUse`], [`StorageError::DirNotWritable`], [`StorageError::WrongOwner`], or a file in it
+    /// that cannot be read.
+    pub fn open(path: &Path, owner: Owner<'_>) -> Result<LogDir, StorageError> {
+        fs::create_dir_all(path)
+            .map_err(|source| StorageError::DirNotWritable { path: path.to_path_buf(), source })?;
+        let lock = DirLock::acquire(path)?;
+        let meta = Meta::load_or_create(path, owner)?;
+        let clean = clean_shutdown::exists(path);
+        let boot = Boot::load(path, clean)?;
+        let mode = match (clean, boot.recovered_on_this_boot()) {
+            (true, _) => OpenMode::Clean,
+            (false, true) => OpenMode::SameBoot,
+            (false, false) => OpenMode::Recover,
+        };
+        // The generation first: a crash between the two must not look like a crash with the old one.
+        boot.store(path)?;
+        clean_shutdown::remove_marker(path)?;
+        partitions::purge_deleted(path)?;
+        Ok(LogDir {
+            recovery_points: checkpoints::read(path, checkpoints::RECOVERY_POINT)?,
+            log_start_offsets: checkpoints::read(path, checkpoints::LOG_START_OFFSET)?,
+            high_watermarks: checkpoints::read(path, checkpoints::HIGH_WATERMARK)?,
+            path: path.to_path_buf(),
+            meta,
+            boot,
+            mode,
+            _lock: lock,
+        })
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The cluster's id.
+    pub fn cluster_id(&self) -> &str {
+        &self.meta.cluster_id
+    }
+
+    /// The directory's own id (KIP-858).
+    pub fn directory_id(&self) -> Uuid {
+        self.meta.directory_id
+    }
+
+    /// What changes whenever the directory may have lost acknowledged records.
+    pub fn generation(&self) -> Generation {
+        self.boot.generation()
+    }
+
+    /// How much of the logs can be relied on in this start.
+    pub fn open_mode(&self) -> OpenMode {
+        self.mode
+    }
+
+    /// All logs of this start are open: after a crash of this process alone, the next start can rely on what is
+    /// there. Without it, it verifies as much as this one did.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn mark_recovered(&mut self) -> Result<(), StorageError> {
+        self.boot.mark_recovered();
+        self.boot.store(&self.path)
+    }
+
+    /// All logs are closed in order: the next start verifies nothing. Nothing may be appended after it.
+    ///
+    /// # Errors
+    /// The marker cannot be written.
+    pub fn mark_clean_shutdown(&self, broker_epoch: i64) -> Result<(), StorageError> {
+        clean_shutdown::write(&self.path, broker_epoch)
+    }
+
+    /// Everything in the directory is made durable with one system call, which is cheaper than a call for each of
+    /// many files.
+    ///
+    /// # Errors
+    /// The operating system refused.
+    pub fn sync_all(&self) -> Result<(), StorageError> {
+        let failed = |error| StorageError::io("sync", &self.path, error);
+        let dir = fs::File::open(&self.path).map_err(failed)?;
+        rustix::fs::syncfs(dir).map_err(|errno| failed(errno.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! The directories of partitions: `topic-0`, and those that are on their way out.
+
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use uuid::Uuid;
+
+use super::LogDir;
+use crate::{
+    config::LogConfig,
+    error::StorageError,
+    fs::{failed, sync_dir},
+    log::{Log, RecoveryReport},
+    metadata,
+};
+
+/// Directories with it are deleted at the next start at the latest.
+const DELETE_SUFFIX: &str = "-delete";
+/// Directories with it belong to nobody and are kept for a person to look at.
+const STRAY_SUFFIX: &str = "-stray";
+/// The longest name of a directory.
+const MAX_NAME: usize = 255;
+
+/// A topic's name and a partition's number.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicPartition {
+    topic: Arc<str>,
+    partition: i32,
+}
+
+impl TopicPartition {
+    /// A partition of a topic.
+    pub fn new(topic: impl Into<Arc<str>>, partition: i32) -> TopicPartition {
+        TopicPartition { topic: topic.into(), partition }
+    }
+
+    /// The topic's name.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// The partition's number.
+    pub fn partition(&self) -> i32 {
+        self.partition
+    }
+
+    /// The partition of a directory's name.
+    fn parse(name: &str) -> Option<TopicPartition> {
+        let (topic, partition) = name.rsplit_once('-')?;
+        let number: i32 = partition.parse().ok()?;
+        // `-01` or `-+1` would not be found again under the name that this partition has.
+        (number >= 0 && !topic.is_empty() && number.to_string() == partition)
+            .then(|| TopicPartition::new(topic, number))
+    }
+}
+
+impl fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.topic, self.partition)
+    }
+}
+
+/// A partition that is on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionDir {
+    /// The partition, by its directory's name.
+    pub topic_partition: TopicPartition,
+    /// The topic's id, where `partition.metadata` has it.
+    pub topic_id: Option<Uuid>,
+    /// The directory.
+    pub path: PathBuf,
+}
+
+impl LogDir {
+    /// The directory of a partition, whether it is there or not.
+    pub fn partition_path(&self, tp: &TopicPartition) -> PathBuf {
+        self.path.join(tp.to_string())
+    }
+
+    /// The partitions on disk.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn partitions(&self) -> Result<Vec<PartitionDir>, StorageError> {
+        let mut found = Vec::new();
+        for (name, path) in subdirectories(&self.path)? {
+            if let Some(topic_partition) = TopicPartition::parse(&name) {
+                let topic_id = metadata::read(&path)?;
+                found.push(PartitionDir { topic_partition, topic_id, path });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Directories that were set aside and wait for a person.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn strays(&self) -> Result<Vec<PathBuf>, StorageError> {
+        let all = subdirectories(&self.path)?;
+        Ok(all.into_iter().filter(|(name, _)| name.ends_with(STRAY_SUFFIX)).map(|(_, path)| path).collect())
+    }
+
+    /// Makes a partition's log.
+    ///
+    /// # Errors
+    /// As [`Log::create`].
+    pub fn create_log(
+        &self,
+        tp: &TopicPartition,
+        topic_id: Uuid,
+        config: Arc<LogConfig>,
+        now_ms: i64,
+    ) -> Result<Log, StorageError> {
+        Log::create(&self.partition_path(tp), Some(topic_id), config, now_ms)
+    }
+
+    /// Opens a partition's log as the checkpoints and the last shutdown call for.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    pub fn open_log(
+        &self,
+        tp: &TopicPartition,
+        config: Arc<LogConfig>,
+        now_ms: i64,
+    ) -> Result<(Log, RecoveryReport), StorageError> {
+        Log::open(&self.partition_path(tp), config, self.log_start(tp), now_ms)
+    }
+
+    /// Takes a partition's directory out of the way, durably, to be deleted. The answer is its new path, for
+    /// [`remove_directory`], which can be slow and needs no lock. Call [`Log::delete`] first where it is open.
+    ///
+    /// # Errors
+    /// The directory cannot be renamed.
+    pub fn delete_partition(&self, tp: &TopicPartition) -> Result<PathBuf, StorageError> {
+        self.rename_away(tp, DELETE_SUFFIX)
+    }
+
+    /// Takes a partition's directory out of the way, durably, and keeps it.
+    ///
+    /// # Errors
+    /// The directory cannot be renamed.
+    pub fn set_aside(&self, tp: &TopicPartition) -> Result<PathBuf, StorageError> {
+        let path = self.rename_away(tp, STRAY_SUFFIX)?;
+        tracing::warn!(partition = %tp, path = %path.display(), "no topic has this partition; set aside");
+        Ok(path)
+    }
+
+    fn rename_away(&self, tp: &TopicPartition, suffix: &str) -> Result<PathBuf, StorageError> {
+        let from = self.partition_path(tp);
+        let tail = format!(".{}{suffix}", Uuid::new_v4().simple());
+        let room = MAX_NAME.saturating_sub(tail.len());
+        // Kafka's topic names are ASCII, so any cut is between characters.
+        let name: String = tp.to_string().chars().take(room).collect();
+        let to = self.path.join(format!("{name}{tail}"));
+        fs::rename(&from, &to).map_err(failed("rename", &from))?;
+        sync_dir(&self.path)?;
+        Ok(to)
+    }
+}
+
+/// Removes a directory that [`LogDir::delete_partition`] has taken out of the way.
+///
+/// # Errors
+/// A file cannot be removed; the next start tries again.
+pub fn remove_directory(path: &Path) -> Result<(), StorageError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(failed("remove directory", path)),
+    }
+}
+
+/// Removes what was to be deleted in a former life.
+pub(super) fn purge_deleted(dir: &Path) -> Result<(), StorageError> {
+    for (name, path) in subdirectories(dir)? {
+        if name.ends_with(DELETE_SUFFIX) && TopicPartition::parse(&name).is_none() {
+            remove_directory(&path)?;
+        }
+    }
+    Ok(())
+}
+
+fn subdirectories(dir: &Path) -> Result<Vec<(String, PathBuf)>, StorageError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).map_err(failed("list", dir))? {
+        let entry = entry.map_err(failed("list", dir))?;
+        if entry.file_type().map_err(failed("stat", &entry.path()))?.is_dir()
+            && let Ok(name) = entry.file_name().into_string()
+        {
+            found.push((name, entry.path()));
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,154 @@
+//! Which leader epoch began at which offset: the leader epoch cache and its checkpoint file.
+
+use std::path::Path;
+
+use crate::{
+    checkpoint,
+    error::StorageError,
+    fs::{self, Durability},
+};
+
+/// Name of the checkpoint file in a log's directory.
+pub(crate) const FILE_NAME: &str = "leader-epoch-checkpoint";
+
+/// The first offset that a leader epoch wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EpochEntry {
+    /// Leader epoch.
+    pub epoch: i32,
+    /// Its first offset.
+    pub start_offset: i64,
+}
+
+/// The answer to "where does this leader epoch end" (OffsetForLeaderEpoch, KIP-101, KIP-279).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EpochEnd {
+    /// The largest known epoch that is not larger than the one asked for.
+    pub epoch: i32,
+    /// The offset after its last record.
+    pub end_offset: i64,
+}
+
+/// Leader epochs of one log. Epochs and start offsets both rise from entry to entry.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LeaderEpochs {
+    entries: Vec<EpochEntry>,
+    dirty: bool,
+}
+
+impl LeaderEpochs {
+    /// Reads the checkpoint; one that is missing or unreadable counts as empty, for the log can tell it again.
+    pub(crate) fn load(dir: &Path) -> Result<Option<LeaderEpochs>, StorageError> {
+        let path = dir.join(FILE_NAME);
+        let Some(bytes) = fs::read_small(&path)? else { return Ok(None) };
+        let parse = |line: &str| {
+            let (epoch, start) = line.split_once(' ')?;
+            Some(EpochEntry { epoch: epoch.trim().parse().ok()?, start_offset: start.trim().parse().ok()? })
+        };
+        match checkpoint::parse(&bytes, parse) {
+            Ok(lines) => {
+                let mut epochs = LeaderEpochs::default();
+                lines.into_iter().for_each(|entry| epochs.assign(entry.epoch, entry.start_offset));
+                epochs.dirty = false;
+                Ok(Some(epochs))
+            }
+            Err(reason) => {
+                tracing::warn!(path = %path.display(), reason, "leader epoch checkpoint is unreadable; rebuilding it");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Notes that `epoch` writes from `start_offset` on. Entries that contradict it are dropped.
+    pub(crate) fn assign(&mut self, epoch: i32, start_offset: i64) {
+        if epoch < 0
+            || self.latest().is_some_and(|last| last.epoch == epoch && last.start_offset <= start_offset)
+        {
+            return;
+        }
+        while self.latest().is_some_and(|last| last.epoch >= epoch || last.start_offset >= start_offset) {
+            self.entries.pop();
+        }
+        self.entries.push(EpochEntry { epoch, start_offset });
+        self.dirty = true;
+    }
+
+    /// The newest epoch.
+    pub(crate) fn latest(&self) -> Option<EpochEntry> {
+        self.entries.last().copied()
+    }
+
+    /// Where `epoch` ends in a log that ends at `log_end_offset`; none where nothing is known about it.
+    pub(crate) fn end_offset(&self, epoch: i32, log_end_offset: i64) -> Option<EpochEnd> {
+        if epoch < 0 {
+            return None;
+        }
+        if self.latest().is_some_and(|last| last.epoch == epoch) {
+            return Some(EpochEnd { epoch, end_offset: log_end_offset });
+        }
+        let above = self.entries.partition_point(|entry| entry.epoch <= epoch);
+        let higher = self.entries.get(above)?;
+        // Records of an epoch below all that are known are gone: the oldest start is the best answer.
+        let floor = above.checked_sub(1).and_then(|i| self.entries.get(i)).map_or(epoch, |entry| entry.epoch);
+        Some(EpochEnd { epoch: floor, end_offset: higher.start_offset })
+    }
+
+    /// The epoch that wrote `offset`.
+    pub(crate) fn epoch_of(&self, offset: i64) -> Option<i32> {
+        let above = self.entries.partition_point(|entry| entry.start_offset <= offset);
+        above.checked_sub(1).and_then(|i| self.entries.get(i)).map(|entry| entry.epoch)
+    }
+
+    /// Forgets epochs that began at or after `end_offset`.
+    pub(crate) fn truncate_from_end(&mut self, end_offset: i64) {
+        let keep = self.entries.partition_point(|entry| entry.start_offset < end_offset);
+        self.dirty |= keep < self.entries.len();
+        self.entries.truncate(keep);
+    }
+
+    /// Forgets epochs that ended before `start_offset`; the one that covers it begins there now.
+    pub(crate) fn truncate_from_start(&mut self, start_offset: i64) {
+        let covered = self.entries.partition_point(|entry| entry.start_offset <= start_offset);
+        let Some(first) = covered.checked_sub(1) else { return };
+        if let Some(entry) = self.entries.get_mut(first).filter(|entry| entry.start_offset < start_offset) {
+            entry.start_offset = start_offset;
+            self.dirty = true;
+        }
+        self.dirty |= first > 0;
+        self.entries.drain(..first);
+    }
+
+    /// Forgets all.
+    pub(crate) fn clear(&mut self) {
+        self.dirty |= !self.entries.is_empty();
+        self.entries.clear();
+    }
+
+    /// All entries, oldest first.
+    pub(crate) fn entries(&self) -> &[EpochEntry] {
+        &self.entries
+    }
+
+    /// The checkpoint file's new content, if it has changed since it was last taken.
+    pub(crate) fn take_changes(&mut self) -> Option<Vec<u8>> {
+        std::mem::take(&mut self.dirty).then(|| content(self))
+    }
+
+    /// The file has to be written (again).
+    pub(crate) fn mark_dirty(&mut self) {
+        self.dirty = true;
+    }
+}
+
+/// The checkpoint file's content.
+pub(crate) fn content(epochs: &LeaderEpochs) -> Vec<u8> {
+    checkpoint::format(epochs.entries.iter().map(|entry| format!("{} {}", entry.epoch, entry.start_offset)))
+}
+
+/// Writes the checkpoint file.
+pub(crate) fn store(dir: &Path, content: &[u8], durability: Durability) -> Result<(), StorageError> {
+    fs::write_atomic(&dir.join(FILE_NAME), content, durability)
+}
+
+#[cfg(test)]
+mod tests;

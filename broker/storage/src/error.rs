@@ -1,0 +1,136 @@
+//! What can go wrong with a log on disk.
+
+use std::{io, path::PathBuf};
+
+use milena_records::RecordsError;
+
+use crate::producer::ProducerError;
+
+/// Errors of this crate. Messages name the file and the wrong value.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The operating system refused; not a full disk, which is [`StorageError::DiskFull`].
+    #[error("cannot {action} {path}: {source}")]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The operating system's error.
+        source: io::Error,
+    },
+    /// Another process holds the lock of the data directory.
+    #[error("data directory {path} is in use by another broker")]
+    DirInUse {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// The data directory cannot be made or written.
+    #[error("data directory {path} is not writable: {source}")]
+    DirNotWritable {
+        /// The data directory.
+        path: PathBuf,
+        /// The operating system's error.
+        source: io::Error,
+    },
+    /// `meta.properties` or another small file of the data directory does not say what it must.
+    #[error("{path}: {reason}")]
+    BadFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The data directory belongs to another broker or another cluster.
+    #[error("data directory {path} belongs to {what} {stored}, not to {given}")]
+    WrongOwner {
+        /// The data directory.
+        path: PathBuf,
+        /// `cluster` or `broker`.
+        what: &'static str,
+        /// As stored on disk.
+        stored: String,
+        /// As this broker was started.
+        given: String,
+    },
+    /// The offset is not between the log start offset and the log end offset.
+    #[error("offset {offset} is out of range: the log is [{start}, {end})")]
+    OffsetOutOfRange {
+        /// The offset asked for.
+        offset: i64,
+        /// Log start offset.
+        start: i64,
+        /// Log end offset.
+        end: i64,
+    },
+    /// No room to write. The log is as it was before, and an append may succeed once there is room again.
+    #[error("no space left to write {path}")]
+    DiskFull {
+        /// The file that cannot grow.
+        path: PathBuf,
+    },
+    /// A write or an fsync failed before: what is on disk is not known any more, so nothing is written.
+    #[error("the log {path} takes no more writes: {reason}")]
+    Poisoned {
+        /// The log's directory.
+        path: PathBuf,
+        /// The first failure.
+        reason: String,
+    },
+    /// What is on disk is not what was written.
+    #[error("{path} is corrupt at byte {position}: {reason}")]
+    Corrupt {
+        /// The segment file.
+        path: PathBuf,
+        /// Position of the bad batch in the file.
+        position: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The log was deleted.
+    #[error("the log {path} was deleted")]
+    Deleted {
+        /// Where it was.
+        path: PathBuf,
+    },
+    /// A producer's epoch or sequence does not follow from what it wrote before.
+    #[error(transparent)]
+    Producer(#[from] ProducerError),
+    /// A batch with a preset offset does not follow the log's end.
+    #[error("batch has base offset {got}, the log ends at {expected}")]
+    UnexpectedOffset {
+        /// Log end offset.
+        expected: i64,
+        /// Base offset of the batch.
+        got: i64,
+    },
+    /// The batch is larger than a segment may be.
+    #[error("batch of {size} bytes is larger than a segment of {limit}")]
+    BatchTooLarge {
+        /// Bytes of the batch.
+        size: u64,
+        /// `segment.bytes`.
+        limit: u64,
+    },
+    /// Bytes given to the log are no record batch.
+    #[error(transparent)]
+    Records(#[from] RecordsError),
+}
+
+impl StorageError {
+    /// An I/O error, or [`StorageError::DiskFull`] where the file cannot grow.
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> StorageError {
+        let path = path.into();
+        if is_full(&source) {
+            StorageError::DiskFull { path }
+        } else {
+            StorageError::Io { action, path, source }
+        }
+    }
+}
+
+/// Whether an error says that a file cannot grow: disk full, quota, or file size limit.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(Errno::from_io_error(error), Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG))
+}

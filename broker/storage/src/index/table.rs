@@ -1,0 +1,187 @@
+//! One index: entries in a file, and the newest ones in memory until there are enough of them for a write.
+
+use std::{
+    fs::File,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use super::entry::IndexEntry;
+use crate::{
+    error::StorageError,
+    fs::{self, failed},
+    num::{to_u64, to_usize},
+    segment::file_name,
+};
+
+/// Below so many entries the search reads them all with one call.
+const BLOCK_ENTRIES: u32 = 512;
+
+/// The entries of one index file.
+#[derive(Debug)]
+pub(crate) struct IndexTable<E> {
+    in_file: u32,
+    pending: Vec<E>,
+    last: Option<E>,
+}
+
+impl<E: IndexEntry> IndexTable<E> {
+    /// No entries, no file.
+    pub(crate) fn new() -> IndexTable<E> {
+        IndexTable { in_file: 0, pending: Vec::new(), last: None }
+    }
+
+    fn path(dir: &Path, base_offset: i64) -> PathBuf {
+        dir.join(file_name(base_offset, E::SUFFIX))
+    }
+
+    /// The table of a file. None: it is missing or its size is that of no table.
+    pub(crate) fn load(dir: &Path, base_offset: i64) -> Result<Option<IndexTable<E>>, StorageError> {
+        let path = Self::path(dir, base_offset);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StorageError::io("open", path, error)),
+        };
+        let len = file.metadata().map_err(failed("stat", &path))?.len();
+        let entry_len = to_u64(E::LEN);
+        let Ok(in_file) = u32::try_from(len.checked_div(entry_len).unwrap_or(0)) else { return Ok(None) };
+        if u64::from(in_file).saturating_mul(entry_len) != len {
+            return Ok(None);
+        }
+        let mut table = IndexTable { in_file, pending: Vec::new(), last: None };
+        if let Some(slot) = in_file.checked_sub(1) {
+            table.last = Self::read(&file, &path, slot, 1)?.first().copied();
+        }
+        Ok(Some(table))
+    }
+
+    fn read(file: &File, path: &Path, slot: u32, count: u32) -> Result<Vec<E>, StorageError> {
+        let entry_len = to_u64(E::LEN);
+        let mut bytes = Vec::new();
+        let len = E::LEN.saturating_mul(to_usize(count));
+        fs::read_at(file, u64::from(slot).saturating_mul(entry_len), len, &mut bytes)
+            .map_err(failed("read", path))?;
+        Ok(bytes.chunks_exact(E::LEN).filter_map(E::decode).collect())
+    }
+
+    /// The newest entry.
+    pub(crate) fn last(&self) -> Option<E> {
+        self.last
+    }
+
+    /// Bytes of all entries.
+    pub(crate) fn bytes(&self) -> u64 {
+        u64::from(self.in_file).saturating_add(to_u64(self.pending.len())).saturating_mul(to_u64(E::LEN))
+    }
+
+    /// Entries that are not in the file yet.
+    pub(crate) fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Adds an entry in memory.
+    pub(crate) fn push(&mut self, entry: E) {
+        self.pending.push(entry);
+        self.last = Some(entry);
+    }
+
+    /// Writes what is pending. After an error it is still pending.
+    pub(crate) fn flush(&mut self, dir: &Path, base_offset: i64) -> Result<(), StorageError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let path = Self::path(dir, base_offset);
+        let mut bytes = Vec::with_capacity(E::LEN.saturating_mul(self.pending.len()));
+        self.pending.iter().for_each(|entry| entry.encode(&mut bytes));
+        let file = fs::open_or_create(&path).map_err(failed("open", &path))?;
+        let position = u64::from(self.in_file).saturating_mul(to_u64(E::LEN));
+        fs::write_at(&file, position, &bytes, &[]).map_err(failed("write", &path))?;
+        self.in_file = self.in_file.saturating_add(u32::try_from(self.pending.len()).unwrap_or(u32::MAX));
+        self.pending = Vec::new();
+        Ok(())
+    }
+
+    /// Makes the file, if it is missing, with no entry.
+    pub(crate) fn ensure_file(dir: &Path, base_offset: i64) -> Result<(), StorageError> {
+        let path = Self::path(dir, base_offset);
+        fs::open_or_create(&path).map(drop).map_err(failed("create", &path))
+    }
+
+    /// The newest entry for which `holds` is true. `holds` is true for the oldest entries and false for the rest.
+    pub(crate) fn last_where(
+        &self,
+        dir: &Path,
+        base_offset: i64,
+        holds: impl Fn(&E) -> bool,
+    ) -> Result<Option<E>, StorageError> {
+        let pending = self.pending.partition_point(&holds);
+        if let Some(entry) = pending.checked_sub(1).and_then(|i| self.pending.get(i)) {
+            return Ok(Some(*entry));
+        }
+        Ok(self.last_in_file(dir, base_offset, holds)?.map(|(_, entry)| entry))
+    }
+
+    fn last_in_file(
+        &self,
+        dir: &Path,
+        base_offset: i64,
+        holds: impl Fn(&E) -> bool,
+    ) -> Result<Option<(u32, E)>, StorageError> {
+        if self.in_file == 0 {
+            return Ok(None);
+        }
+        let path = Self::path(dir, base_offset);
+        let file = File::open(&path).map_err(failed("open", &path))?;
+        let (mut low, mut high) = (0u32, self.in_file);
+        while high.saturating_sub(low) > BLOCK_ENTRIES {
+            let middle = low.midpoint(high);
+            match Self::read(&file, &path, middle, 1)?.first() {
+                Some(entry) if holds(entry) => low = middle,
+                _ => high = middle,
+            }
+        }
+        let block = Self::read(&file, &path, low, high.saturating_sub(low))?;
+        let found = block.partition_point(&holds).checked_sub(1);
+        Ok(found.and_then(|i| {
+            let slot = low.saturating_add(u32::try_from(i).ok()?);
+            Some((slot, *block.get(i)?))
+        }))
+    }
+
+    /// Keeps the oldest entries, those for which `holds` is true.
+    pub(crate) fn truncate(
+        &mut self,
+        dir: &Path,
+        base_offset: i64,
+        holds: impl Fn(&E) -> bool,
+    ) -> Result<(), StorageError> {
+        let pending = self.pending.partition_point(&holds);
+        self.pending.truncate(pending);
+        if pending > 0 {
+            self.last = self.pending.last().copied();
+            return Ok(());
+        }
+        let kept = self.last_in_file(dir, base_offset, holds)?;
+        let in_file = kept.map_or(0, |(slot, _)| slot.saturating_add(1));
+        if in_file < self.in_file {
+            let path = Self::path(dir, base_offset);
+            let file = fs::open_or_create(&path).map_err(failed("open", &path))?;
+            file.set_len(u64::from(in_file).saturating_mul(to_u64(E::LEN)))
+                .map_err(failed("truncate", &path))?;
+        }
+        self.in_file = in_file;
+        self.last = kept.map(|(_, entry)| entry);
+        Ok(())
+    }
+
+    /// Makes the file durable, if there is one.
+    pub(crate) fn sync(dir: &Path, base_offset: i64) -> Result<(), StorageError> {
+        let path = Self::path(dir, base_offset);
+        match File::open(&path) {
+            Ok(file) => file.sync_data().map_err(failed("sync", &path)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(StorageError::io("open", path, error)),
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Appending: offsets are assigned, and one write puts the batch behind the log's end.
+
+use milena_records::{Batch, BatchHeader, Batches, HEADER_LEN, RecordsError, TimestampType};
+
+use super::{Log, replay::marker_of};
+use crate::{
+    epochs,
+    error::{StorageError, is_full},
+    fs::{self, Durability},
+    num::to_u64,
+    producer::{Check, Origin},
+    segment::indexed_batch,
+};
+
+/// Index entries that wait in memory for a write. What a crash takes of them is found again by reading the log
+/// from the last one in the file.
+const PENDING_INDEX_ENTRIES: usize = 128;
+
+/// What became of an append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppendInfo {
+    /// Offset of the first record.
+    pub base_offset: i64,
+    /// Offset of the last record.
+    pub last_offset: i64,
+    /// Time of the append for topics with `message.timestamp.type=LogAppendTime`, else -1.
+    pub log_append_time: i64,
+    /// The log's first offset.
+    pub log_start_offset: i64,
+    /// Nothing was written: the batch had been appended before, at these offsets.
+    pub duplicate: bool,
+}
+
+impl Log {
+    /// Appends one batch that was validated (`validate_produce`), as the leader of `leader_epoch`. `batch.header`
+    /// is what is stored, but for base offset and leader epoch; it may differ from the header in `batch.bytes`
+    /// where the broker stamped the batch.
+    ///
+    /// # Errors
+    /// [`StorageError::Producer`] for a sequence or epoch that does not follow; [`StorageError::DiskFull`], after
+    /// which the log is as before; other write errors, after which the log takes no more writes.
+    pub fn append(
+        &mut self,
+        batch: &Batch<'_>,
+        origin: Origin,
+        leader_epoch: i32,
+        now_ms: i64,
+    ) -> Result<AppendInfo, StorageError> {
+        self.shared.check_writable()?;
+        let header = &batch.header;
+        self.check_size(batch)?;
+        if header.is_control()
+            && let Some(marker) = marker_of(batch.bytes)
+        {
+            self.producers.check_marker(header, marker)?;
+        } else if let Check::Duplicate { base_offset, last_offset, timestamp } =
+            self.producers.check(header, origin)?
+        {
+            return Ok(self.info(header, base_offset, last_offset, timestamp, true));
+        }
+        let placed = BatchHeader {
+            base_offset: self.log_end_offset(),
+            partition_leader_epoch: leader_epoch,
+            ..*header
+        };
+        self.roll_if_needed(&placed, to_u64(batch.bytes.len()), now_ms)?;
+        let rest = batch.bytes.get(HEADER_LEN..).unwrap_or_default();
+        let position = self.write(&placed.to_bytes(), rest)?;
+        self.note(&placed, batch.bytes, position)?;
+        self.publish(&placed, position);
+        Ok(self.info(header, placed.base_offset, placed.last_offset(), header.max_timestamp, false))
+    }
+
+    /// Appends batches as a leader sent them, with their offsets and leader epochs. Checksums are verified; a
+    /// batch that the buffer cuts short is left out, with all behind it. The answer is none if no batch is whole.
+    ///
+    /// # Errors
+    /// As [`Log::append`]; [`StorageError::UnexpectedOffset`] for batches that do not follow the log's end;
+    /// [`StorageError::Records`] for corrupt ones. What came before the bad batch may have been appended.
+    pub fn append_as_follower(
+        &mut self,
+        bytes: &[u8],
+        now_ms: i64,
+    ) -> Result<Option<AppendInfo>, StorageError> {
+        self.shared.check_writable()?;
+        let mut appended: Option<AppendInfo> = None;
+        for batch in Batches::new(bytes) {
+            let batch = match batch {
+                Ok(batch) => batch,
+                Err(RecordsError::Incomplete { .. }) => break,
+                Err(error) => return Err(error.into()),
+            };
+            batch.verify_crc()?;
+            let header = &batch.header;
+            let expected = self.log_end_offset();
+            if header.base_offset < expected || header.last_offset_delta < 0 {
+                return Err(StorageError::UnexpectedOffset { expected, got: header.base_offset });
+            }
+            self.check_size(&batch)?;
+            self.roll_if_needed(header, to_u64(batch.bytes.len()), now_ms)?;
+            let position = self.write(batch.bytes, &[])?;
+            self.note(header, batch.bytes, position)?;
+            self.publish(header, position);
+            let first = appended.map_or(header.base_offset, |info| info.base_offset);
+            appended = Some(self.info(header, first, header.last_offset(), header.max_timestamp, false));
+        }
+        Ok(appended)
+    }
+
+    fn check_size(&self, batch: &Batch<'_>) -> Result<(), StorageError> {
+        let (declared, available) = (batch.header.size_in_bytes(), batch.bytes.len());
+        if declared != available {
+            return Err(RecordsError::LengthMismatch { declared, available }.into());
+        }
+        let (size, limit) = (to_u64(available), u64::from(self.config.segment_bytes));
+        if size > limit {
+            return Err(StorageError::BatchTooLarge { size, limit });
+        }
+        Ok(())
+    }
+
+    fn info(
+        &self,
+        header: &BatchHeader,
+        base_offset: i64,
+        last_offset: i64,
+        timestamp: i64,
+        duplicate: bool,
+    ) -> AppendInfo {
+        let log_append_time =
+            if header.timestamp_type() == TimestampType::LogAppendTime { timestamp } else { -1 };
+        let log_start_offset = self.log_start_offset();
+        AppendInfo { base_offset, last_offset, log_append_time, log_start_offset, duplicate }
+    }
+
+    /// Writes behind the end of the active segment. The answer is the position.
+    fn write(&mut self, head: &[u8], rest: &[u8]) -> Result<u64, StorageError> {
+        let file = self.shared.guard(self.active.file())?;
+        let position = self.active.size();
+        let Err(error) = fs::write_at(&file, position, head, rest) else { return Ok(position) };
+        let full = is_full(&error);
+        let error = StorageError::io("append to", self.active.path(), error);
+        // A part of the batch may be in the file. It must not be there when something is written behind it.
+        let cut = file.set_len(position);
+        if !full || cut.is_err() {
+            self.shared.poison(&error);
+        }
+        Err(error)
+    }
+
+    /// Indexes, epochs and producers take note of a batch that is written.
+    fn note(&mut self, header: &BatchHeader, bytes: &[u8], position: u64) -> Result<(), StorageError> {
+        let segment = &self.active;
+        if let Some(indexed) = indexed_batch(segment.base_offset, header, position) {
+            let interval = self.config.index_interval_bytes;
+            let flushed = segment.with_index(|index| {
+                index.add(indexed, interval);
+                if index.pending() < PENDING_INDEX_ENTRIES {
+                    return Ok(());
+                }
+                index.flush(segment.dir(), segment.base_offset)
+            });
+            // With a full disk the entries wait on: the batch itself is in the log.
+            if let Err(error) = self.shared.guard(flushed)
+                && !matches!(error, StorageError::DiskFull { .. })
+            {
+                return Err(error);
+            }
+        }
+        self.clock.note(position, header.max_timestamp);
+        self.note_epoch(header.partition_leader_epoch, header.base_offset)?;
+        self.note_producer(header, bytes);
+        self.snapshots.written(to_u64(header.size_in_bytes()));
+        Ok(())
+    }
+
+    fn note_producer(&mut self, header: &BatchHeader, bytes: &[u8]) {
+        if !header.has_producer_id() {
+            return;
+        }
+        if header.is_control() {
+            if let Some(marker) = marker_of(bytes) {
+                self.producers.end_txn(header, marker);
+            }
+        } else {
+            self.producers.update(header, header.base_offset);
+        }
+    }
+
+    /// Notes the first offset of a leader epoch, and writes the checkpoint if that is news.
+    pub(super) fn note_epoch(&mut self, epoch: i32, start_offset: i64) -> Result<(), StorageError> {
+        if self.shared.epochs.read().latest().is_some_and(|last| last.epoch == epoch) {
+            return Ok(());
+        }
+        let changes = {
+            let mut epochs = self.shared.epochs.write();
+            epochs.assign(epoch, start_offset);
+            epochs.take_changes()
+        };
+        let Some(content) = changes else { return Ok(()) };
+        // Not synced: after a power cut the log itself tells its epochs, and a flush syncs the file.
+        match self.shared.guard(epochs::store(&self.shared.dir, &content, Durability::Process)) {
+            Err(StorageError::DiskFull { .. }) => {
+                self.shared.epochs.write().mark_dirty();
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Lets readers see the batch.
+    fn publish(&mut self, header: &BatchHeader, position: u64) {
+        self.active.set_size(position.saturating_add(to_u64(header.size_in_bytes())));
+        self.shared.set_log_end_offset(header.next_offset());
+        if self.snapshots.due() {
+            self.take_snapshot(header.next_offset(), Durability::Process);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The log of one partition: the writer's side.
+
+mod append;
+mod flush;
+mod open;
+mod recover;
+mod replay;
+mod retention;
+mod roll;
+mod shared;
+mod snapshots;
+mod truncate;
+
+pub(crate) use shared::{Segments, Shared};
+
+pub use append::AppendInfo;
+pub use flush::FlushTask;
+pub use open::{LogStart, OpenMode, RecoveryReport};
+pub use retention::Garbage;
+
+use std::{path::Path, sync::Arc};
+
+use uuid::Uuid;
+
+use crate::{
+    config::LogConfig,
+    epochs::{EpochEnd, EpochEntry},
+    error::StorageError,
+    producer::ProducerState,
+    reader::LogReader,
+    segment::Segment,
+};
+
+use roll::RollClock;
+use snapshots::Snapshots;
+
+/// The log of one partition. Whoever appends holds it by `&mut`; readers go by [`Log::reader`] and wait for
+/// nobody.
+#[derive(Debug)]
+pub struct Log {
+    shared: Arc<Shared>,
+    config: Arc<LogConfig>,
+    topic_id: Option<Uuid>,
+    active: Arc<Segment>,
+    producers: ProducerState,
+    snapshots: Snapshots,
+    clock: RollClock,
+}
+
+impl Log {
+    /// A reader of this log. Clones are cheap.
+    pub fn reader(&self) -> LogReader {
+        LogReader::new(self.shared.clone())
+    }
+
+    /// The log's directory.
+    pub fn dir(&self) -> &Path {
+        &self.shared.dir
+    }
+
+    /// The topic's id, where `partition.metadata` names it.
+    pub fn topic_id(&self) -> Option<Uuid> {
+        self.topic_id
+    }
+
+    /// The settings in force.
+    pub fn config(&self) -> &Arc<LogConfig> {
+        &self.config
+    }
+
+    /// Replaces the settings; they hold from the next append or retention on.
+    pub fn set_config(&mut self, config: Arc<LogConfig>) {
+        self.config = config;
+    }
+
+    /// The first offset that may be read.
+    pub fn log_start_offset(&self) -> i64 {
+        self.shared.log_start_offset()
+    }
+
+    /// The offset that the next record gets.
+    pub fn log_end_offset(&self) -> i64 {
+        self.shared.log_end_offset()
+    }
+
+    /// Everything below this offset is on disk, not only with the operating system.
+    pub fn recovery_point(&self) -> i64 {
+        *self.shared.recovery_point.lock()
+    }
+
+    /// Bytes of all segments.
+    pub fn size_in_bytes(&self) -> u64 {
+        self.shared.segments().iter().map(|segment| segment.size()).sum()
+    }
+
+    /// What producers wrote last.
+    pub fn producers(&self) -> &ProducerState {
+        &self.producers
+    }
+
+    /// Forgets idle producers (`producer.id.expiration.ms`).
+    pub fn expire_producers(&mut self, now_ms: i64) {
+        self.producers.expire(now_ms, self.config.producer_id_expiration_ms);
+    }
+
+    /// The newest leader epoch that wrote to the log.
+    pub fn latest_epoch(&self) -> Option<EpochEntry> {
+        self.shared.epochs.read().latest()
+    }
+
+    /// Where a leader epoch ends; none where nothing is known about it.
+    pub fn epoch_end_offset(&self, epoch: i32) -> Option<EpochEnd> {
+        self.shared.epochs.read().end_offset(epoch, self.log_end_offset())
+    }
+
+    /// Notes that `epoch` leads from the log's end on, before its first record.
+    ///
+    /// # Errors
+    /// The checkpoint cannot be written.
+    pub fn assign_epoch(&mut self, epoch: i32) -> Result<(), StorageError> {
+        self.shared.check_writable()?;
+        self.note_epoch(epoch, self.log_end_offset())
+    }
+
+    /// Closes files that nobody used since the last call.
+    pub fn close_idle_files(&self) {
+        self.shared.segments().iter().for_each(|segment| segment.close_if_idle());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,267 @@
+//! Making a log, and opening one that is on disk.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    sync::Arc,
+};
+
+use uuid::Uuid;
+
+use super::{
+    Log,
+    recover::{Depth, recover_segment},
+    replay::{Range, load_producers},
+    retention::remove_files,
+    roll::RollClock,
+    shared::{Offsets, Shared},
+    snapshots::Snapshots,
+};
+use crate::{
+    config::LogConfig,
+    epochs::LeaderEpochs,
+    error::StorageError,
+    fs::failed,
+    metadata,
+    segment::{Segment, SegmentFile, file_name, parse_file_name},
+};
+
+/// How much of a log can be relied on when it is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenMode {
+    /// It was closed in order: nothing is verified.
+    Clean,
+    /// The process died, the operating system did not: all that was written is there, but the last write may be
+    /// torn. The tail is verified.
+    SameBoot,
+    /// The machine went down: everything behind the recovery point is verified.
+    Recover,
+}
+
+/// What checkpoints say of a log that is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogStart {
+    /// How much can be relied on.
+    pub mode: OpenMode,
+    /// Everything below it is on disk (`recovery-point-offset-checkpoint`).
+    pub recovery_point: i64,
+    /// Records below it were deleted (`log-start-offset-checkpoint`).
+    pub log_start_offset: i64,
+}
+
+/// What opening a log had to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecoveryReport {
+    /// Log end offset after it.
+    pub log_end_offset: i64,
+    /// Bytes whose checksums were verified.
+    pub verified_bytes: u64,
+    /// Bytes cut from the segment in which the first bad batch was.
+    pub truncated_bytes: u64,
+    /// Segments behind that, removed.
+    pub removed_segments: usize,
+    /// What was wrong with the first bad batch.
+    pub reason: Option<String>,
+    /// The cut took what had been on disk for sure: not a torn write, but damage.
+    pub below_recovery_point: bool,
+}
+
+impl RecoveryReport {
+    /// Whether anything was cut.
+    pub fn lost_bytes(&self) -> bool {
+        self.truncated_bytes > 0 || self.removed_segments > 0
+    }
+}
+
+impl Log {
+    /// Makes an empty log in `dir`, which is made too. It survives the process; the first flush makes it survive
+    /// the machine.
+    ///
+    /// # Errors
+    /// The directory has a log already, or cannot be written.
+    pub fn create(
+        dir: &Path,
+        topic_id: Option<Uuid>,
+        config: Arc<LogConfig>,
+        now_ms: i64,
+    ) -> Result<Log, StorageError> {
+        fs::create_dir_all(dir).map_err(failed("create directory", dir))?;
+        if !Listing::read(dir)?.logs.is_empty() {
+            let reason = "there is a log already".to_owned();
+            return Err(StorageError::BadFile { path: dir.to_path_buf(), reason });
+        }
+        if let Some(id) = topic_id {
+            metadata::write(dir, id)?;
+        }
+        let start = LogStart { mode: OpenMode::Clean, recovery_point: 0, log_start_offset: 0 };
+        Ok(Log::open(dir, config, start, now_ms)?.0)
+    }
+
+    /// Opens the log in `dir`; one without segments begins at the log start offset.
+    ///
+    /// # Errors
+    /// Files cannot be read or written. Damage is no error: what is behind it is cut and reported.
+    pub fn open(
+        dir: &Path,
+        config: Arc<LogConfig>,
+        start: LogStart,
+        now_ms: i64,
+    ) -> Result<(Log, RecoveryReport), StorageError> {
+        let dir: Arc<Path> = Arc::from(dir);
+        let topic_id = metadata::read(&dir)?;
+        let listing = Listing::read(&dir)?;
+        listing.remove_leftovers(&dir)?;
+        let mut segments: Vec<Arc<Segment>> = listing
+            .logs
+            .iter()
+            .map(|(&base_offset, &size)| Arc::new(Segment::existing(&dir, base_offset, size)))
+            .collect();
+        let (mut epochs, mut report) = recover(&dir, &mut segments, &config, start)?;
+        if segments.is_empty() {
+            segments.push(Arc::new(Segment::create(&dir, start.log_start_offset)?));
+            report.log_end_offset = start.log_start_offset;
+        }
+        let first_base = segments.first().map_or(0, |segment| segment.base_offset);
+        let offsets = Offsets {
+            log_start: start.log_start_offset.max(first_base),
+            log_end: report.log_end_offset,
+            recovery_point: match start.mode {
+                OpenMode::Clean => report.log_end_offset,
+                _ => start.recovery_point.clamp(0, report.log_end_offset),
+            },
+        };
+        epochs.truncate_from_end(offsets.log_end);
+        epochs.truncate_from_start(offsets.log_start);
+        let mut snapshots = Snapshots::new(listing.snapshots);
+        let range = Range { log_start: offsets.log_start, log_end: offsets.log_end };
+        let producers = load_producers(&dir, &segments, &mut snapshots, range, &config, now_ms)?;
+        let Some(active) = segments.last().cloned() else {
+            return Err(StorageError::BadFile { path: dir.to_path_buf(), reason: "no segment".to_owned() });
+        };
+        let shared = Arc::new(Shared::new(dir, segments, offsets, epochs));
+        let clock = RollClock::new(now_ms);
+        Ok((Log { shared, config, topic_id, active, producers, snapshots, clock }, report))
+    }
+}
+
+/// Brings segments and leader epochs to the end of the last whole batch. No segment may be left.
+fn recover(
+    dir: &Arc<Path>,
+    segments: &mut Vec<Arc<Segment>>,
+    config: &LogConfig,
+    start: LogStart,
+) -> Result<(LeaderEpochs, RecoveryReport), StorageError> {
+    let mut report = RecoveryReport::default();
+    let stored = LeaderEpochs::load(dir)?;
+    let last = segments.len().saturating_sub(1);
+    let (first, depth) = match start.mode {
+        OpenMode::Clean => (last, Depth::Headers),
+        OpenMode::SameBoot => (last, Depth::Tail),
+        OpenMode::Recover => {
+            let above = segments.partition_point(|segment| segment.base_offset <= start.recovery_point);
+            (above.saturating_sub(1), Depth::Whole)
+        }
+    };
+    let mut epochs = match stored {
+        Some(epochs) if !epochs.entries().is_empty() => epochs,
+        _ => epochs_of(segments.get(..first).unwrap_or_default())?,
+    };
+    let mut at = first;
+    while let Some(segment) = segments.get(at).cloned() {
+        let found = recover_segment(&segment, depth, config.index_interval_bytes, &mut epochs)?;
+        report.log_end_offset = found.next_offset;
+        report.verified_bytes = report.verified_bytes.saturating_add(found.verified_bytes);
+        at = at.saturating_add(1);
+        if let Some((bytes, reason)) = found.cut {
+            report.truncated_bytes = bytes;
+            report.reason = Some(reason);
+            report.below_recovery_point = found.next_offset < start.recovery_point;
+            break;
+        }
+    }
+    for gone in segments.split_off(at.min(segments.len())).into_iter().rev() {
+        remove_files(dir, gone.base_offset)?;
+        report.removed_segments = report.removed_segments.saturating_add(1);
+    }
+    if !segments.is_empty() && report.log_end_offset < start.log_start_offset {
+        // Files are missing, or damage went further than deletions: nothing is left that may be read.
+        for gone in segments.drain(..).rev() {
+            remove_files(dir, gone.base_offset)?;
+            report.removed_segments = report.removed_segments.saturating_add(1);
+        }
+        epochs.clear();
+    }
+    if report.lost_bytes() {
+        tracing::warn!(
+            log = %dir.display(),
+            log_end_offset = report.log_end_offset,
+            truncated_bytes = report.truncated_bytes,
+            removed_segments = report.removed_segments,
+            reason = report.reason.as_deref().unwrap_or("the log ends below its start offset"),
+            "cut the end of a log"
+        );
+        crate::fs::sync_dir(dir)?;
+    }
+    Ok((epochs, report))
+}
+
+/// Leader epochs as the batches tell them, where the checkpoint is lost.
+fn epochs_of(segments: &[Arc<Segment>]) -> Result<LeaderEpochs, StorageError> {
+    let mut epochs = LeaderEpochs::default();
+    for segment in segments {
+        let mut scan = segment.scan(0, segment.size())?;
+        while let Some(batch) = scan.next_header()? {
+            epochs.assign(batch.header.partition_leader_epoch, batch.header.base_offset);
+        }
+    }
+    Ok(epochs)
+}
+
+/// The files of a log's directory.
+#[derive(Debug, Default)]
+struct Listing {
+    /// Base offset to size.
+    logs: BTreeMap<i64, u64>,
+    snapshots: BTreeSet<i64>,
+    indexes: BTreeSet<i64>,
+    garbage: Vec<std::path::PathBuf>,
+}
+
+impl Listing {
+    fn read(dir: &Path) -> Result<Listing, StorageError> {
+        let mut listing = Listing::default();
+        for entry in fs::read_dir(dir).map_err(failed("list", dir))? {
+            let entry = entry.map_err(failed("list", dir))?;
+            let name = entry.file_name();
+            match parse_file_name(&name.to_string_lossy()) {
+                SegmentFile::Log(offset) => {
+                    let size = entry.metadata().map_err(failed("stat", &entry.path()))?.len();
+                    listing.logs.insert(offset, size);
+                }
+                SegmentFile::Snapshot(offset) => {
+                    listing.snapshots.insert(offset);
+                }
+                SegmentFile::Index(offset) => {
+                    listing.indexes.insert(offset);
+                }
+                SegmentFile::Garbage => listing.garbage.push(entry.path()),
+                SegmentFile::Swap | SegmentFile::Other => {}
+            }
+        }
+        Ok(listing)
+    }
+
+    /// Removes what an interrupted deletion, cleaning or checkpoint left.
+    fn remove_leftovers(&self, dir: &Path) -> Result<(), StorageError> {
+        for path in &self.garbage {
+            crate::fs::remove(path)?;
+        }
+        for orphan in self.indexes.iter().filter(|offset| !self.logs.contains_key(offset)) {
+            for suffix in ["index", "timeindex", "txnindex"] {
+                crate::fs::remove(&dir.join(file_name(*orphan, suffix)))?;
+            }
+        }
+        Ok(())
+    }
+}

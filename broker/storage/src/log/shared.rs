@@ -1,0 +1,139 @@
+//! What a log and its readers share.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    },
+};
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::{epochs::LeaderEpochs, error::StorageError, segment::Segment};
+
+/// Segments in the order of their base offsets. There is always one.
+pub(crate) type Segments = Arc<Vec<Arc<Segment>>>;
+
+/// The state of a log that readers see. The log alone changes it.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// The log's directory.
+    pub(crate) dir: Arc<Path>,
+    segments: RwLock<Segments>,
+    log_start_offset: AtomicI64,
+    log_end_offset: AtomicI64,
+    /// Counts truncations: bytes below the size that a reader saw may have changed if it has moved.
+    truncations: AtomicU64,
+    deleted: AtomicBool,
+    poison: OnceLock<String>,
+    /// Leader epochs.
+    pub(crate) epochs: RwLock<LeaderEpochs>,
+    /// Everything below is on disk.
+    pub(crate) recovery_point: Mutex<i64>,
+    /// The directory and its parent are on disk.
+    pub(crate) dir_synced: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        dir: Arc<Path>,
+        segments: Vec<Arc<Segment>>,
+        offsets: Offsets,
+        epochs: LeaderEpochs,
+    ) -> Shared {
+        Shared {
+            dir,
+            segments: RwLock::new(Arc::new(segments)),
+            log_start_offset: AtomicI64::new(offsets.log_start),
+            log_end_offset: AtomicI64::new(offsets.log_end),
+            truncations: AtomicU64::new(0),
+            deleted: AtomicBool::new(false),
+            poison: OnceLock::new(),
+            epochs: RwLock::new(epochs),
+            recovery_point: Mutex::new(offsets.recovery_point),
+            dir_synced: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn segments(&self) -> Segments {
+        self.segments.read().clone()
+    }
+
+    /// Replaces the list of segments.
+    pub(crate) fn set_segments(&self, segments: Vec<Arc<Segment>>) {
+        *self.segments.write() = Arc::new(segments);
+    }
+
+    pub(crate) fn log_start_offset(&self) -> i64 {
+        self.log_start_offset.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_log_start_offset(&self, offset: i64) {
+        self.log_start_offset.store(offset, Ordering::Release);
+    }
+
+    pub(crate) fn log_end_offset(&self) -> i64 {
+        self.log_end_offset.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_log_end_offset(&self, offset: i64) {
+        self.log_end_offset.store(offset, Ordering::Release);
+    }
+
+    pub(crate) fn truncations(&self) -> u64 {
+        self.truncations.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn count_truncation(&self) {
+        self.truncations.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn mark_deleted(&self) {
+        self.deleted.store(true, Ordering::Release);
+    }
+
+    /// Takes no more writes. The first reason stays.
+    pub(crate) fn poison(&self, reason: &StorageError) {
+        if self.poison.set(reason.to_string()).is_ok() {
+            tracing::error!(log = %self.dir.display(), %reason, "the log takes no more writes");
+        }
+    }
+
+    /// An error where the log is deleted.
+    pub(crate) fn check_readable(&self) -> Result<(), StorageError> {
+        if self.deleted.load(Ordering::Acquire) {
+            return Err(StorageError::Deleted { path: self.dir.to_path_buf() });
+        }
+        Ok(())
+    }
+
+    /// An error where the log is deleted or poisoned.
+    pub(crate) fn check_writable(&self) -> Result<(), StorageError> {
+        self.check_readable()?;
+        match self.poison.get() {
+            Some(reason) => {
+                Err(StorageError::Poisoned { path: self.dir.to_path_buf(), reason: reason.clone() })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Poisons the log on any error but a full disk.
+    pub(crate) fn guard<T>(&self, result: Result<T, StorageError>) -> Result<T, StorageError> {
+        if let Err(error) = &result
+            && !matches!(error, StorageError::DiskFull { .. })
+        {
+            self.poison(error);
+        }
+        result
+    }
+}
+
+/// Offsets that a log starts with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offsets {
+    pub(crate) log_start: i64,
+    pub(crate) log_end: i64,
+    pub(crate) recovery_point: i64,
+}

@@ -1,0 +1,132 @@
+//! Taking records off the end of a log, as a follower that has to agree with its leader.
+
+use std::sync::Arc;
+
+use super::{
+    Log,
+    replay::{Range, load_producers},
+    retention::remove_files,
+    roll::RollClock,
+};
+use crate::{
+    epochs,
+    error::StorageError,
+    fs::{self, Durability, failed},
+    num::to_u32,
+    segment::Segment,
+};
+
+impl Log {
+    /// Removes all records from `offset` on, durably. Of a batch that contains it, nothing is left. The answer is
+    /// the new log end offset.
+    ///
+    /// # Errors
+    /// Files cannot be cut; the log takes no more writes then.
+    pub fn truncate_to(&mut self, offset: i64, now_ms: i64) -> Result<i64, StorageError> {
+        self.shared.check_writable()?;
+        if offset >= self.log_end_offset() {
+            return Ok(self.log_end_offset());
+        }
+        if offset < self.log_start_offset() {
+            self.truncate_fully_and_start_at(offset.max(0), now_ms)?;
+            return Ok(self.log_end_offset());
+        }
+        let shared = self.shared.clone();
+        shared.guard(self.cut_to(offset, now_ms))
+    }
+
+    fn cut_to(&mut self, offset: i64, now_ms: i64) -> Result<i64, StorageError> {
+        let segments = self.shared.segments();
+        let above = segments.partition_point(|segment| segment.base_offset <= offset).max(1);
+        let (kept, gone) = segments.split_at(above.min(segments.len()));
+        let Some(active) = kept.last().cloned() else { return Ok(self.log_end_offset()) };
+        let (position, end) = cut_position(&active, offset)?;
+        // Readers first stop seeing what goes; a read under way notices the count and begins anew.
+        self.shared.set_log_end_offset(end);
+        self.shared.count_truncation();
+        self.shared.set_segments(kept.to_vec());
+        for segment in gone.iter().rev() {
+            segment.mark_removed();
+            remove_files(&self.shared.dir, segment.base_offset)?;
+        }
+        cut_segment(&active, offset, position)?;
+        self.shared.count_truncation();
+        self.active = active;
+        self.clock = RollClock::new(now_ms);
+        self.lower_recovery_point(end);
+        self.shared.epochs.write().truncate_from_end(end);
+        self.settle(Range { log_start: self.log_start_offset(), log_end: end }, now_ms)?;
+        Ok(end)
+    }
+
+    /// Removes all records; the next one gets `offset`.
+    ///
+    /// # Errors
+    /// Files cannot be removed or made; the log takes no more writes then.
+    pub fn truncate_fully_and_start_at(&mut self, offset: i64, now_ms: i64) -> Result<(), StorageError> {
+        self.shared.check_writable()?;
+        let shared = self.shared.clone();
+        shared.guard(self.start_anew(offset, now_ms))
+    }
+
+    fn start_anew(&mut self, offset: i64, now_ms: i64) -> Result<(), StorageError> {
+        let gone = self.shared.segments();
+        for segment in gone.iter().rev() {
+            segment.mark_removed();
+            remove_files(&self.shared.dir, segment.base_offset)?;
+        }
+        let active = Arc::new(Segment::create(&self.shared.dir, offset)?);
+        self.shared.set_segments(vec![active.clone()]);
+        self.shared.set_log_start_offset(offset);
+        self.shared.set_log_end_offset(offset);
+        self.shared.count_truncation();
+        self.active = active;
+        self.clock = RollClock::new(now_ms);
+        self.lower_recovery_point(offset);
+        self.shared.epochs.write().clear();
+        self.snapshots.remove_where(&self.shared.dir, |_| true)?;
+        self.settle(Range { log_start: offset, log_end: offset }, now_ms)
+    }
+
+    fn lower_recovery_point(&self, offset: i64) {
+        let mut point = self.shared.recovery_point.lock();
+        *point = offset.min(*point);
+    }
+
+    /// Producers and leader epochs at the new end; all of it durable, for a follower must not fetch before.
+    fn settle(&mut self, range: Range, now_ms: i64) -> Result<(), StorageError> {
+        let segments = self.shared.segments();
+        self.producers =
+            load_producers(&self.shared.dir, &segments, &mut self.snapshots, range, &self.config, now_ms)?;
+        let content = {
+            let mut epochs = self.shared.epochs.write();
+            epochs.take_changes();
+            epochs::content(&epochs)
+        };
+        epochs::store(&self.shared.dir, &content, Durability::Machine)?;
+        fs::sync_dir(&self.shared.dir)
+    }
+}
+
+/// Where the batch that contains `offset`, or the first one above it, begins, and the log's end without it.
+fn cut_position(segment: &Segment, offset: i64) -> Result<(u64, i64), StorageError> {
+    let mut scan = segment.scan(segment.position_before(offset)?, segment.size())?;
+    while let Some(batch) = scan.next_header()? {
+        if batch.header.last_offset() >= offset {
+            return Ok((batch.position, offset.min(batch.header.base_offset.max(segment.base_offset))));
+        }
+    }
+    Ok((scan.position(), offset))
+}
+
+fn cut_segment(segment: &Segment, offset: i64, position: u64) -> Result<(), StorageError> {
+    let relative = i32::try_from(offset.saturating_sub(segment.base_offset)).unwrap_or(i32::MAX);
+    segment.set_size(position);
+    segment
+        .with_index(|index| index.truncate(segment.dir(), segment.base_offset, relative, to_u32(position)))?;
+    segment.find_max_timestamp()?;
+    let path = segment.path();
+    let file = segment.file()?;
+    file.set_len(position).map_err(failed("truncate", &path))?;
+    file.sync_all().map_err(failed("sync", &path))
+}

@@ -1,0 +1,45 @@
+//! `partition.metadata`: which topic a partition's directory belongs to (KIP-516).
+
+use std::{fs::File, io::ErrorKind, path::Path};
+
+use uuid::Uuid;
+
+use crate::{
+    error::StorageError,
+    fs::{self, Durability, failed},
+    ids,
+};
+
+/// The file's name.
+pub(crate) const FILE_NAME: &str = "partition.metadata";
+
+/// The topic id of a partition's directory; none where the file is missing or torn.
+pub(crate) fn read(dir: &Path) -> Result<Option<Uuid>, StorageError> {
+    let Some(bytes) = fs::read_small(&dir.join(FILE_NAME))? else { return Ok(None) };
+    let text = String::from_utf8_lossy(&bytes);
+    let field = |name: &str| {
+        text.lines()
+            .find_map(|line| line.split_once(':').filter(|(key, _)| *key == name))
+            .map(|(_, value)| value.trim())
+    };
+    Ok(match field("version") {
+        Some("0") => field("topic_id").and_then(ids::decode),
+        _ => None,
+    })
+}
+
+/// Writes the file.
+pub(crate) fn write(dir: &Path, topic_id: Uuid) -> Result<(), StorageError> {
+    let text = format!("version: 0\ntopic_id: {}", ids::encode(topic_id));
+    fs::write_atomic(&dir.join(FILE_NAME), text.as_bytes(), Durability::Process)
+}
+
+/// Makes the file durable, if there is one.
+pub(crate) fn sync(dir: &Path) -> Result<(), StorageError> {
+    let path = dir.join(FILE_NAME);
+    match File::open(&path) {
+        Ok(file) => file.sync_data().map_err(failed("sync", &path)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(StorageError::io("open", path, error)),
+    }
+}

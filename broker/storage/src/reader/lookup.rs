@@ -1,0 +1,93 @@
+//! From an offset to the place of the batch that contains it.
+
+use std::sync::Arc;
+
+use super::LogReader;
+use crate::{
+    error::StorageError,
+    log::Segments,
+    segment::{ScanEnd, Scanned, Segment},
+};
+
+/// Bytes read at once while looking for a batch: about what lies between two index entries.
+const LOOKUP_CHUNK: u32 = 4096;
+
+/// A batch and where it is.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) segment: Arc<Segment>,
+    pub(super) batch: Scanned,
+}
+
+impl LogReader {
+    /// An error unless `log start <= offset <= log end`.
+    pub(super) fn check_range(&self, offset: i64) -> Result<(), StorageError> {
+        self.shared.check_readable()?;
+        // End before start: a log that is truncated fully moves both up, and must not look empty on the way.
+        let end = self.log_end_offset();
+        let start = self.log_start_offset();
+        if offset < start || offset > end {
+            return Err(StorageError::OffsetOutOfRange { offset, start, end });
+        }
+        Ok(())
+    }
+
+    /// The batch that contains `offset`, or the first one above it. None: the log ends before.
+    pub(super) fn find(&self, segments: &Segments, offset: i64) -> Result<Option<Place>, StorageError> {
+        let first = segments.partition_point(|segment| segment.base_offset <= offset).saturating_sub(1);
+        for segment in segments.get(first..).unwrap_or_default() {
+            if let Some(batch) = find_in(segment, offset)? {
+                return Ok(Some(Place { segment: segment.clone(), batch }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The batch of a segment that contains `offset`, or the first one above it.
+fn find_in(segment: &Segment, offset: i64) -> Result<Option<Scanned>, StorageError> {
+    let size = segment.size();
+    if size == 0 {
+        return Ok(None);
+    }
+    let start = segment.position_before(offset)?;
+    match walk(segment, start, size, offset)? {
+        Walk::Found(batch) => return Ok(Some(batch)),
+        Walk::Ended => return Ok(None),
+        Walk::Lost { position, reason } if start == 0 => return Err(segment.corrupt(position, reason)),
+        Walk::Lost { .. } => {}
+    }
+    // Either the index or the log is damaged. A new index tells which.
+    tracing::warn!(segment = %segment.path().display(), "the index points at no batch; rebuilding it");
+    segment.repair_index()?;
+    match walk(segment, segment.position_before(offset)?, size, offset)? {
+        Walk::Found(batch) => Ok(Some(batch)),
+        Walk::Ended => Ok(None),
+        Walk::Lost { position, reason } => Err(segment.corrupt(position, reason)),
+    }
+}
+
+enum Walk {
+    Found(Scanned),
+    Ended,
+    Lost { position: u64, reason: String },
+}
+
+fn walk(segment: &Segment, start: u64, size: u64, offset: i64) -> Result<Walk, StorageError> {
+    let mut scan = segment.scan(start, size)?.chunk(LOOKUP_CHUNK);
+    let mut first = true;
+    while let Some(batch) = scan.next_header()? {
+        if first && start > 0 && batch.header.base_offset > offset {
+            let reason = format!("index entry for offset {offset} points behind it");
+            return Ok(Walk::Lost { position: start, reason });
+        }
+        first = false;
+        if batch.header.last_offset() >= offset {
+            return Ok(Walk::Found(batch));
+        }
+    }
+    Ok(match scan.end() {
+        ScanEnd::Complete => Walk::Ended,
+        ScanEnd::Corrupt(reason) => Walk::Lost { position: scan.position(), reason },
+    })
+}

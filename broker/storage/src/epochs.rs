@@ -94,7 +94,7 @@ impl LeaderEpochs {
     }
 
     /// The epoch that wrote `offset`.
-    pub(crate) fn epoch_of(&self, offset: i64) -> Option<i32> {
+    pub(crate) fn epoch_at(&self, offset: i64) -> Option<i32> {
         let above = self.entries.partition_point(|entry| entry.start_offset <= offset);
         above.checked_sub(1).and_then(|i| self.entries.get(i)).map(|entry| entry.epoch)
     }

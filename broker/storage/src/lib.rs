@@ -27,4 +27,4 @@ pub use epochs::{EpochEnd, EpochEntry};
 pub use error::StorageError;
 pub use log::{AppendInfo, FlushTask, Garbage, Log, LogStart, OpenMode, RecoveryReport};
 pub use producer::{Check, Origin, ProducerError, ProducerState};
-pub use reader::{FileSlice, LogReader, ReadSlice, TimestampMatch};
+pub use reader::{FileSlice, LogReader, ReadSlice, TimestampOffset};

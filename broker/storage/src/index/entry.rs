@@ -1,6 +1,6 @@
 //! The entries of both indexes as they lie in their files, big-endian.
 
-use super::TimestampOffset;
+use super::IndexedTimestamp;
 
 /// An entry of fixed size. Entries of a file rise in all their fields.
 pub(crate) trait IndexEntry: Copy {
@@ -60,8 +60,8 @@ impl TimeEntry {
     pub(crate) const LEN_U64: u64 = 12;
 
     /// The same without the role of an entry.
-    pub(crate) fn into_timestamp_offset(self) -> TimestampOffset {
-        TimestampOffset { timestamp: self.timestamp, relative: self.relative }
+    pub(crate) fn indexed_timestamp(self) -> IndexedTimestamp {
+        IndexedTimestamp { timestamp: self.timestamp, relative: self.relative }
     }
 }
 

@@ -12,15 +12,15 @@ use crate::error::StorageError;
 
 /// A timestamp and the offset of the last record of the batch that has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TimestampOffset {
+pub(crate) struct IndexedTimestamp {
     pub(crate) timestamp: i64,
     /// Relative to the segment's base offset.
     pub(crate) relative: i32,
 }
 
-impl TimestampOffset {
+impl IndexedTimestamp {
     /// No batch with a timestamp yet.
-    pub(crate) const NONE: TimestampOffset = TimestampOffset { timestamp: -1, relative: 0 };
+    pub(crate) const NONE: IndexedTimestamp = IndexedTimestamp { timestamp: -1, relative: 0 };
 }
 
 /// Both indexes of one segment and what decides on their next entry.
@@ -29,7 +29,7 @@ pub(crate) struct SegmentIndex {
     pub(crate) offsets: IndexTable<OffsetEntry>,
     pub(crate) times: IndexTable<TimeEntry>,
     /// The largest timestamp in the segment.
-    pub(crate) max_timestamp: TimestampOffset,
+    pub(crate) max_timestamp: IndexedTimestamp,
     /// Bytes appended since the last entry.
     pub(crate) since_entry: u64,
 }
@@ -40,7 +40,7 @@ impl SegmentIndex {
         SegmentIndex {
             offsets: IndexTable::new(),
             times: IndexTable::new(),
-            max_timestamp: TimestampOffset::NONE,
+            max_timestamp: IndexedTimestamp::NONE,
             since_entry: 0,
         }
     }
@@ -60,7 +60,7 @@ impl SegmentIndex {
         if times.last().is_some_and(|entry| entry.relative < 0 || entry.timestamp < 0) {
             return Ok(None);
         }
-        let max_timestamp = times.last().map_or(TimestampOffset::NONE, TimeEntry::into_timestamp_offset);
+        let max_timestamp = times.last().map_or(IndexedTimestamp::NONE, TimeEntry::indexed_timestamp);
         Ok(Some(SegmentIndex { offsets, times, max_timestamp, since_entry: 0 }))
     }
 
@@ -68,7 +68,7 @@ impl SegmentIndex {
     pub(crate) fn add(&mut self, batch: IndexedBatch, interval: u32) {
         if batch.max_timestamp > self.max_timestamp.timestamp {
             self.max_timestamp =
-                TimestampOffset { timestamp: batch.max_timestamp, relative: batch.last_relative };
+                IndexedTimestamp { timestamp: batch.max_timestamp, relative: batch.last_relative };
         }
         if self.since_entry > u64::from(interval) {
             self.offsets.push(OffsetEntry { relative: batch.last_relative, position: batch.position });
@@ -80,8 +80,8 @@ impl SegmentIndex {
 
     /// Brings the time index up to the largest timestamp. Also done when a segment is sealed or closed.
     pub(crate) fn add_time_entry(&mut self) {
-        let TimestampOffset { timestamp, relative } = self.max_timestamp;
-        let last = self.times.last().map_or(TimestampOffset::NONE.timestamp, |entry| entry.timestamp);
+        let IndexedTimestamp { timestamp, relative } = self.max_timestamp;
+        let last = self.times.last().map_or(IndexedTimestamp::NONE.timestamp, |entry| entry.timestamp);
         if timestamp > last {
             self.times.push(TimeEntry { timestamp, relative });
         }
@@ -115,8 +115,7 @@ impl SegmentIndex {
         self.offsets
             .truncate(dir, base_offset, |entry| entry.position < position && entry.relative < relative)?;
         self.times.truncate(dir, base_offset, |entry| entry.relative < relative)?;
-        self.max_timestamp =
-            self.times.last().map_or(TimestampOffset::NONE, TimeEntry::into_timestamp_offset);
+        self.max_timestamp = self.times.last().map_or(IndexedTimestamp::NONE, TimeEntry::indexed_timestamp);
         self.since_entry = 0;
         Ok(())
     }

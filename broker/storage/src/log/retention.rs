@@ -63,15 +63,16 @@ impl Log {
         self.delete_first(count)
     }
 
-    /// Moves the log start offset up to `offset` (DeleteRecords). Segments below it go with the next retention.
+    /// Moves the log start offset up to `offset` (DeleteRecords); the caller checks the high watermark. Segments
+    /// below it go with the next retention. The answer is the log start offset.
     ///
     /// # Errors
-    /// [`StorageError::OffsetOutOfRange`] for an offset above the high watermark.
-    pub fn delete_records(&mut self, offset: i64, high_watermark: i64) -> Result<i64, StorageError> {
+    /// [`StorageError::OffsetOutOfRange`] for an offset behind the log's end.
+    pub fn delete_records(&mut self, offset: i64) -> Result<i64, StorageError> {
         self.shared.check_writable()?;
-        let start = self.log_start_offset();
-        if offset > high_watermark.min(self.log_end_offset()) || offset < 0 {
-            return Err(StorageError::OffsetOutOfRange { offset, start, end: high_watermark });
+        let (start, end) = (self.log_start_offset(), self.log_end_offset());
+        if !(0..=end).contains(&offset) {
+            return Err(StorageError::OffsetOutOfRange { offset, start, end });
         }
         if offset > start {
             self.shared.set_log_start_offset(offset);

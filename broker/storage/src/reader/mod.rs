@@ -5,7 +5,7 @@ mod read;
 mod timestamp;
 
 pub use read::{FileSlice, ReadSlice};
-pub use timestamp::TimestampMatch;
+pub use timestamp::TimestampOffset;
 
 use std::{path::Path, sync::Arc};
 
@@ -51,8 +51,8 @@ impl LogReader {
     }
 
     /// The leader epoch that wrote `offset`.
-    pub fn epoch_of(&self, offset: i64) -> Option<i32> {
-        self.shared.epochs.read().epoch_of(offset)
+    pub fn epoch_at(&self, offset: i64) -> Option<i32> {
+        self.shared.epochs.read().epoch_at(offset)
     }
 
     /// Where a leader epoch ends; none where nothing is known about it.

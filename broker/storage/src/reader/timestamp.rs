@@ -13,36 +13,36 @@ const MAX_DECOMPRESSED: usize = 256 << 20;
 
 /// An answer to ListOffsets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimestampMatch {
+pub struct TimestampOffset {
     /// The offset.
     pub offset: i64,
     /// Timestamp of the record there, -1 where the question was not about time.
     pub timestamp: i64,
-    /// Epoch of the leader that wrote it, -1 for none.
-    pub leader_epoch: i32,
+    /// Epoch of the leader that wrote it, where that is known.
+    pub leader_epoch: Option<i32>,
 }
 
 impl LogReader {
     /// The log's first offset (`EARLIEST_TIMESTAMP`).
-    pub fn earliest(&self) -> TimestampMatch {
+    pub fn earliest(&self) -> TimestampOffset {
         self.at(self.log_start_offset())
     }
 
     /// The log's end (`LATEST_TIMESTAMP`); consumers are told the high watermark or the last stable offset instead.
-    pub fn latest(&self) -> TimestampMatch {
-        let leader_epoch = self.latest_epoch().map_or(-1, |entry| entry.epoch);
-        TimestampMatch { offset: self.log_end_offset(), timestamp: -1, leader_epoch }
+    pub fn latest(&self) -> TimestampOffset {
+        let leader_epoch = self.latest_epoch().map(|entry| entry.epoch);
+        TimestampOffset { offset: self.log_end_offset(), timestamp: -1, leader_epoch }
     }
 
-    fn at(&self, offset: i64) -> TimestampMatch {
-        TimestampMatch { offset, timestamp: -1, leader_epoch: self.epoch_of(offset).unwrap_or(-1) }
+    fn at(&self, offset: i64) -> TimestampOffset {
+        TimestampOffset { offset, timestamp: -1, leader_epoch: self.epoch_at(offset) }
     }
 
     /// The first record whose timestamp is `timestamp` or later, ms.
     ///
     /// # Errors
     /// The log is corrupt there, or cannot be read.
-    pub fn offset_for_timestamp(&self, timestamp: i64) -> Result<Option<TimestampMatch>, StorageError> {
+    pub fn offset_for_timestamp(&self, timestamp: i64) -> Result<Option<TimestampOffset>, StorageError> {
         self.shared.check_readable()?;
         let start = self.log_start_offset();
         for segment in self.shared.segments().iter() {
@@ -60,7 +60,7 @@ impl LogReader {
     ///
     /// # Errors
     /// The log is corrupt there, or cannot be read.
-    pub fn max_timestamp(&self) -> Result<Option<TimestampMatch>, StorageError> {
+    pub fn max_timestamp(&self) -> Result<Option<TimestampOffset>, StorageError> {
         self.shared.check_readable()?;
         let mut newest = -1;
         for segment in self.shared.segments().iter() {
@@ -71,7 +71,7 @@ impl LogReader {
 }
 
 /// The first record of a segment from offset `from` on with that timestamp or a later one.
-fn find_in(segment: &Segment, timestamp: i64, from: i64) -> Result<Option<TimestampMatch>, StorageError> {
+fn find_in(segment: &Segment, timestamp: i64, from: i64) -> Result<Option<TimestampOffset>, StorageError> {
     let mut scan = segment.scan(segment.position_before_time(timestamp, from)?, segment.size())?;
     while let Some(batch) = scan.next_header()? {
         if batch.header.max_timestamp < timestamp || batch.header.last_offset() < from {
@@ -90,12 +90,12 @@ fn find_in_batch(
     scanned: &Scanned,
     timestamp: i64,
     from: i64,
-) -> Result<Option<TimestampMatch>, StorageError> {
+) -> Result<Option<TimestampOffset>, StorageError> {
     let corrupt = |reason: &dyn std::fmt::Display| segment.corrupt(scanned.position, reason.to_string());
     let bytes = segment.read_batch(scanned)?;
     let batch = Batch::parse(&bytes).map_err(|error| corrupt(&error))?;
     batch.verify_crc().map_err(|error| corrupt(&error))?;
-    let leader_epoch = batch.header.partition_leader_epoch;
+    let leader_epoch = Some(batch.header.partition_leader_epoch).filter(|epoch| *epoch >= 0);
     let records = match batch.records(MAX_DECOMPRESSED) {
         Ok(records) => records,
         Err(error) => {
@@ -103,13 +103,13 @@ fn find_in_batch(
             // consumers, and the batch is where its header says that the time is.
             tracing::warn!(segment = %segment.path().display(), %error, "a batch cannot be searched by time");
             let offset = batch.header.base_offset.max(from);
-            return Ok(Some(TimestampMatch { offset, timestamp: batch.header.max_timestamp, leader_epoch }));
+            return Ok(Some(TimestampOffset { offset, timestamp: batch.header.max_timestamp, leader_epoch }));
         }
     };
     for record in records.iter() {
         let Ok(record) = record else { break };
         if record.timestamp >= timestamp && record.offset >= from {
-            return Ok(Some(TimestampMatch {
+            return Ok(Some(TimestampOffset {
                 offset: record.offset,
                 timestamp: record.timestamp,
                 leader_epoch,

@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 use crate::{
     error::StorageError,
     fs::{self, failed},
-    index::{OffsetEntry, SegmentIndex, TimestampOffset},
+    index::{IndexedTimestamp, OffsetEntry, SegmentIndex},
 };
 
 /// A segment, shared by the log that writes it and its readers.
@@ -202,7 +202,7 @@ impl Segment {
     }
 
     /// The largest timestamp of the segment, and the last offset of the batch that has it.
-    pub(crate) fn max_timestamp(&self) -> Result<TimestampOffset, StorageError> {
+    pub(crate) fn max_timestamp(&self) -> Result<IndexedTimestamp, StorageError> {
         self.with_index(|index| Ok(index.max_timestamp))
     }
 
@@ -219,7 +219,8 @@ impl Segment {
                 let relative = i32::try_from(batch.header.last_offset().saturating_sub(self.base_offset));
                 if batch.header.max_timestamp > index.max_timestamp.timestamp {
                     let relative = relative.unwrap_or(i32::MAX);
-                    index.max_timestamp = TimestampOffset { timestamp: batch.header.max_timestamp, relative };
+                    index.max_timestamp =
+                        IndexedTimestamp { timestamp: batch.header.max_timestamp, relative };
                 }
             }
             Ok(())

@@ -1,3 +1,18 @@
-//! The broker: the Kafka protocol, the log and its coordination, in one process.
+//! `milena-broker`: one command, and there is a broker on localhost:9092.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use milena_broker::{cli::Cli, logging, run};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = logging::start(&cli.log, cli.log_format).and_then(|()| run::run(cli));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("milena-broker: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

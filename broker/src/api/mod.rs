@@ -11,6 +11,7 @@ use crate::{node::Broker, server::Peer};
 
 mod alter_configs;
 mod api_versions;
+mod config_changes;
 mod create_partitions;
 mod create_topics;
 mod delete_records;

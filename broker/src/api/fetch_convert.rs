@@ -1,0 +1,58 @@
+//! What old clients can read of what was found: message sets before Fetch 4, no zstd before Fetch 10.
+
+use bytes::Bytes;
+use kafka_protocol::{ResponseError, messages::fetch_request::FetchPartition};
+use milena_records::{Batches, Compression, MessageFormat, down_convert};
+
+use crate::partitions::{Fetched, PartitionError};
+
+/// From this version on record batches of magic 2 are read.
+const MAGIC_2: i16 = 4;
+/// From this version on zstd is known (KIP-110).
+const ZSTD: i16 = 10;
+/// What compressed batches may grow to in a conversion.
+const MAX_DECOMPRESSED_BYTES: usize = 100 * 1024 * 1024;
+
+/// The records in the form that a client of that version reads.
+///
+/// # Errors
+/// UNSUPPORTED_COMPRESSION_TYPE for zstd, or what converting meets.
+pub fn for_version(version: i16, asked: &FetchPartition, fetched: Fetched) -> Result<Fetched, PartitionError> {
+    if version >= ZSTD || fetched.records.is_empty() {
+        return Ok(fetched);
+    }
+    let index = asked.partition;
+    let records = match version {
+        MAGIC_2.. => before_zstd(index, &fetched.records)?,
+        2..=3 => converted(index, asked.fetch_offset, &fetched.records, MessageFormat::V1)?,
+        _ => converted(index, asked.fetch_offset, &fetched.records, MessageFormat::V0)?,
+    };
+    Ok(Fetched { records, ..fetched })
+}
+
+/// The batches before the first one with zstd; that one itself is an error.
+fn before_zstd(index: i32, records: &Bytes) -> Result<Bytes, PartitionError> {
+    let mut readable = 0;
+    for batch in Batches::new(records) {
+        let batch = batch.map_err(|error| PartitionError::records(index, &error))?;
+        if batch.header.compression().is_ok_and(|codec| codec == Compression::Zstd) {
+            break;
+        }
+        readable += batch.bytes.len();
+    }
+    if readable == 0 {
+        let message = "the records are compressed with zstd, which Fetch knows from version 10 on";
+        return Err(PartitionError::new(index, ResponseError::UnsupportedCompressionType, message));
+    }
+    Ok(records.slice(..readable))
+}
+
+fn converted(
+    index: i32,
+    from: i64,
+    records: &Bytes,
+    format: MessageFormat,
+) -> Result<Bytes, PartitionError> {
+    down_convert(records, format, from, MAX_DECOMPRESSED_BYTES)
+        .map_err(|error| PartitionError::records(index, &error))
+}

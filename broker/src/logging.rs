@@ -1,0 +1,25 @@
+//! Logs: one line an event, to standard error.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::LogFormat;
+
+/// Starts logging. `levels` is a level, or levels by module as in `info,milena_broker::api=debug`.
+///
+/// # Errors
+/// Levels that cannot be read.
+pub fn start(levels: &str, format: LogFormat) -> Result<(), String> {
+    let filter = EnvFilter::try_new(levels)
+        .map_err(|error| format!("--log {levels}: {error}; allowed: error, warn, info, debug, trace"))?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    match format {
+        LogFormat::Text => builder.with_target(false).init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! From what a producer sent to the batch that is stored: as it came wherever that is allowed.
+
+use bytes::Bytes;
+use milena_records::{
+    Batch, BatchHeader, Compression, ProduceRules, RecordsError, TimestampType, magic_of, restamped_header,
+    up_convert, validate_produce,
+};
+
+use crate::config::TopicConfig;
+
+/// What the records of a compressed batch may grow to where they have to be looked at.
+const MAX_DECOMPRESSED_BYTES: usize = 100 * 1024 * 1024;
+/// The magic that is stored.
+const MAGIC: i8 = 2;
+
+/// A batch that may be stored.
+pub struct AcceptedBatch {
+    /// The batch's bytes, those of the header as the producer sent them.
+    pub bytes: Bytes,
+    /// The header to store, but for offset and leader epoch.
+    pub header: BatchHeader,
+}
+
+impl AcceptedBatch {
+    /// The batch as the log takes it.
+    pub fn batch(&self) -> Batch<'_> {
+        Batch { header: self.header, bytes: &self.bytes }
+    }
+}
+
+/// Checks a producer's records and makes them what the topic stores.
+///
+/// # Errors
+/// What Kafka refuses, too.
+pub fn accept(
+    records: Bytes,
+    config: &TopicConfig,
+    allow_zstd: bool,
+    now_ms: i64,
+) -> Result<AcceptedBatch, RecordsError> {
+    let records = match magic_of(&records) {
+        Some(magic) if magic < MAGIC => up_convert(&records, MAX_DECOMPRESSED_BYTES)?,
+        _ => records,
+    };
+    let rules = ProduceRules {
+        max_message_bytes: config.max_message_bytes,
+        allow_zstd,
+        require_keys: config.log.cleanup_compact,
+        timestamp_type: config.timestamp_type,
+        now_ms,
+        timestamp_before_max_ms: config.timestamp_before_max_ms,
+        timestamp_after_max_ms: config.timestamp_after_max_ms,
+        max_decompressed_bytes: MAX_DECOMPRESSED_BYTES,
+    };
+    let checked = validate_produce(&records, &rules)?;
+    let bytes = match config.compression {
+        Some(codec) if codec != checked.compression => recompress(&records, codec)?,
+        _ => records,
+    };
+    let restamp = checked.needs_restamp() || config.timestamp_type == TimestampType::LogAppendTime;
+    let header = if restamp {
+        restamped_header(&bytes, checked.timestamp_type, checked.max_timestamp)?
+    } else {
+        BatchHeader::parse(&bytes)?
+    };
+    Ok(AcceptedBatch { bytes, header })
+}
+
+fn recompress(records: &Bytes, codec: Compression) -> Result<Bytes, RecordsError> {
+    Batch::parse(records)?.recompressed(codec, MAX_DECOMPRESSED_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use milena_records::BatchBuilder;
+
+    use super::*;
+    use crate::config::{BrokerConfig, Values};
+
+    fn topic(settings: &[(&str, &str)]) -> TopicConfig {
+        let own = settings.iter().map(|(n, v)| ((*n).to_owned(), (*v).into())).collect();
+        TopicConfig::resolve(&BrokerConfig::new(Values::default()), &own)
+    }
+
+    fn produced(codec: Compression) -> Bytes {
+        let mut builder = BatchBuilder::new(0).compression(codec);
+        builder.append(1_000, Some(b"k"), Some(b"value value value value"), &[]).unwrap();
+        builder.build().unwrap()
+    }
+
+    #[test]
+    fn a_batch_is_stored_as_it_came() {
+        let sent = produced(Compression::None);
+        let accepted = accept(sent.clone(), &topic(&[]), true, 2_000).unwrap();
+        assert_eq!(accepted.bytes.as_ptr(), sent.as_ptr(), "not copied");
+        assert_eq!(accepted.header, BatchHeader::parse(&sent).unwrap());
+    }
+
+    #[test]
+    fn the_topics_codec_counts() {
+        let config = topic(&[("compression.type", "zstd")]);
+        let accepted = accept(produced(Compression::Gzip), &config, true, 2_000).unwrap();
+        assert_eq!(accepted.header.compression().unwrap(), Compression::Zstd);
+        let batch = Batch::parse(&accepted.bytes).unwrap();
+        batch.verify_crc().unwrap();
+        let records = batch.records(1_000).unwrap();
+        assert_eq!(records.iter().next().unwrap().unwrap().key, Some(&b"k"[..]));
+    }
+
+    #[test]
+    fn log_append_time_is_the_brokers() {
+        let config = topic(&[("message.timestamp.type", "LogAppendTime")]);
+        let accepted = accept(produced(Compression::None), &config, true, 2_000).unwrap();
+        assert_eq!(accepted.header.max_timestamp, 2_000);
+        assert_eq!(accepted.header.timestamp_type(), TimestampType::LogAppendTime);
+    }
+
+    #[test]
+    fn compacted_topics_need_keys() {
+        let mut builder = BatchBuilder::new(0);
+        builder.append(1_000, None, Some(b"v"), &[]).unwrap();
+        let sent = builder.build().unwrap();
+        assert!(accept(sent.clone(), &topic(&[]), true, 2_000).is_ok());
+        assert!(accept(sent, &topic(&[("cleanup.policy", "compact")]), true, 2_000).is_err());
+    }
+}

@@ -1,0 +1,85 @@
+//! Which replicas this broker has open.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use imbl::HashMap;
+use kafka_protocol::ResponseError;
+use uuid::Uuid;
+
+use super::{Partition, PartitionError};
+use crate::{cluster::Topic, node::View};
+
+/// This broker's replicas, by topic id. Clones share all that does not change.
+#[derive(Clone, Default)]
+pub struct Hosted {
+    topics: HashMap<Uuid, Arc<HostedTopic>>,
+}
+
+/// This broker's replicas of one topic.
+#[derive(Clone, Default)]
+pub struct HostedTopic {
+    /// Open replicas, by partition.
+    pub open: BTreeMap<i32, Arc<Partition>>,
+    /// Partitions whose log could not be opened; the broker's log says why.
+    pub failed: BTreeSet<i32>,
+}
+
+impl Hosted {
+    /// An open replica.
+    pub fn partition(&self, topic: Uuid, index: i32) -> Option<&Arc<Partition>> {
+        self.topics.get(&topic)?.open.get(&index)
+    }
+
+    /// The replicas of a topic.
+    pub fn topic(&self, id: Uuid) -> Option<&Arc<HostedTopic>> {
+        self.topics.get(&id)
+    }
+
+    /// Puts the replicas of a topic in the place of those before.
+    pub fn put(&mut self, id: Uuid, topic: Arc<HostedTopic>) {
+        self.topics.insert(id, topic);
+    }
+
+    /// Takes a topic out; what was open comes back.
+    pub fn remove(&mut self, id: Uuid) -> Option<Arc<HostedTopic>> {
+        self.topics.remove(&id)
+    }
+
+    /// All open replicas.
+    pub fn replicas(&self) -> impl Iterator<Item = &Arc<Partition>> {
+        self.topics.values().flat_map(|topic| topic.open.values())
+    }
+
+    /// Number of replicas whose log could not be opened.
+    pub fn failed(&self) -> usize {
+        self.topics.values().map(|topic| topic.failed.len()).sum()
+    }
+}
+
+impl View {
+    /// This broker's replica of a partition.
+    ///
+    /// # Errors
+    /// What a client is told that asks the wrong broker, or for a partition that there is not.
+    pub fn replica(&self, topic: &Topic, index: i32) -> Result<Arc<Partition>, PartitionError> {
+        let hosted = self.hosted.topic(topic.id);
+        if let Some(replica) = hosted.and_then(|hosted| hosted.open.get(&index)) {
+            return Ok(replica.clone());
+        }
+        if hosted.is_some_and(|hosted| hosted.failed.contains(&index)) {
+            let message = "the log of this partition could not be opened; the broker's log says why";
+            return Err(PartitionError::new(index, ResponseError::KafkaStorageError, message));
+        }
+        let Some(state) = topic.partition(index) else {
+            let message = format!("topic '{}' has {} partition(s)", topic.name, topic.partition_count());
+            return Err(PartitionError::new(index, ResponseError::UnknownTopicOrPartition, message));
+        };
+        let message = "another broker has this partition";
+        let mut error = PartitionError::new(index, ResponseError::NotLeaderOrFollower, message);
+        error.leader = state.leader.map(|leader| (leader, state.leader_epoch));
+        Err(error)
+    }
+}

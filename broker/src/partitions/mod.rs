@@ -1,0 +1,14 @@
+//! This broker's replicas: their logs, and what clients may do with them.
+
+mod accept;
+mod error;
+mod hosted;
+mod partition;
+mod read;
+mod waiters;
+
+pub use error::PartitionError;
+pub use hosted::{Hosted, HostedTopic};
+pub use partition::{Partition, Produced};
+pub use read::{Fetched, FoundOffset, ReadLimits};
+pub use waiters::FetchWaiter;

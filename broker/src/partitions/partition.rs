@@ -1,0 +1,322 @@
+//! One replica of a partition: its log, its part in replication, and what clients may do with it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicI64, Ordering},
+};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use kafka_protocol::ResponseError;
+use milena_crds::partition::{Member, PartitionState};
+use milena_records::Batch;
+use milena_replication::{Leader, Leadership};
+use milena_storage::{AppendInfo, Log, LogReader, StorageError, producer::Origin};
+use parking_lot::Mutex;
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+use super::{FetchWaiter, PartitionError, accept::accept, waiters::Waiters};
+use crate::{clock, config::TopicConfig};
+
+/// One replica, on this broker. Appends take its lock; reads take none.
+pub struct Partition {
+    /// Kafka's name of the topic.
+    pub topic: Arc<str>,
+    /// The topic's id.
+    pub topic_id: Uuid,
+    /// Number of the partition.
+    pub index: i32,
+    /// This broker, and the generation of its log.
+    me: Member,
+    config: ArcSwap<TopicConfig>,
+    state: ArcSwap<PartitionState>,
+    pub(super) reader: LogReader,
+    inner: Mutex<Inner>,
+    high_watermark: AtomicI64,
+    leads: AtomicBool,
+    waiters: Waiters,
+}
+
+struct Inner {
+    log: Log,
+    /// There while this broker leads.
+    leader: Option<Leader>,
+}
+
+/// An append that was taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Produced {
+    /// Offset of the first record.
+    pub base_offset: i64,
+    /// Offset of the last record.
+    pub last_offset: i64,
+    /// Time of the append in milliseconds where the topic stamps records, else -1.
+    pub log_append_time_ms: i64,
+    /// First offset of the log.
+    pub log_start_offset: i64,
+    /// Bytes appended.
+    pub bytes: u64,
+    /// Leader epoch of the append.
+    pub leader_epoch: i32,
+}
+
+impl Partition {
+    /// A replica over an open log. It neither leads nor follows until [`Partition::act_on`].
+    pub fn new(
+        topic: Arc<str>,
+        topic_id: Uuid,
+        index: i32,
+        me: Member,
+        config: Arc<TopicConfig>,
+        state: PartitionState,
+        log: Log,
+    ) -> Partition {
+        let reader = log.reader();
+        Partition {
+            topic,
+            topic_id,
+            index,
+            me,
+            config: ArcSwap::new(config),
+            state: ArcSwap::from_pointee(state),
+            high_watermark: AtomicI64::new(log.log_start_offset()),
+            reader,
+            inner: Mutex::new(Inner { log, leader: None }),
+            leads: AtomicBool::new(false),
+            waiters: Waiters::default(),
+        }
+    }
+
+    /// The settings in force.
+    pub fn config(&self) -> Arc<TopicConfig> {
+        self.config.load_full()
+    }
+
+    /// Puts other settings in force, from the next append on.
+    pub fn set_config(&self, config: Arc<TopicConfig>) {
+        let mut inner = self.inner.lock();
+        inner.log.set_config(Arc::new(config.log.clone()));
+        let moved = inner.leader.as_mut().is_some_and(|leader| leader.set_min_in_sync(config.min_in_sync));
+        self.config.store(config);
+        self.publish(&inner, moved);
+    }
+
+    /// Leads, or stops leading, as the newest state says. `resumed`: the state is what this broker knew before
+    /// it was restarted.
+    pub fn act_on(&self, state: &PartitionState, resumed: bool) {
+        let mut inner = self.inner.lock();
+        let known = self.state.load();
+        if state.leader_epoch < known.leader_epoch {
+            warn!(partition = %self.name(), known = known.leader_epoch, told = state.leader_epoch, "a lower leader epoch is refused");
+            return;
+        }
+        self.state.store(Arc::new(state.clone()));
+        let inner = &mut *inner;
+        match &mut inner.leader {
+            Some(leader) if leader.epoch() == state.leader_epoch && state.leader == Some(self.me.broker) => {
+                let moved = leader.committed(state);
+                self.publish(inner, moved);
+            }
+            _ => self.change_role(inner, state, resumed),
+        }
+    }
+
+    fn change_role(&self, inner: &mut Inner, state: &PartitionState, resumed: bool) {
+        let leadership = if resumed { Leadership::Resumed } else { Leadership::Elected };
+        let (log_end, high_watermark) = (inner.log.log_end_offset(), self.high_watermark());
+        let min_in_sync = self.config.load().min_in_sync;
+        let led = inner.leader.take().is_some();
+        inner.leader = Leader::new(self.me, state, leadership, min_in_sync, log_end, high_watermark);
+        match &inner.leader {
+            Some(leader) => {
+                if let Err(error) = inner.log.assign_epoch(leader.epoch()) {
+                    error!(partition = %self.name(), %error, "cannot lead: the leader epoch cannot be written");
+                    inner.leader = None;
+                } else {
+                    info!(partition = %self.name(), epoch = state.leader_epoch, log_end, "leading");
+                    self.publish(inner, true);
+                }
+            }
+            None if state.leader == Some(self.me.broker) => error!(
+                partition = %self.name(), state = %state, mine = %self.me,
+                "not leading: the state names another generation of this log, which may have lost records"
+            ),
+            None if led => info!(partition = %self.name(), state = %state, "no longer leading"),
+            None => {}
+        }
+        self.leads.store(inner.leader.is_some(), Ordering::Release);
+        // Whoever waits here has to look elsewhere.
+        self.waiters.wake();
+    }
+
+    /// Shows a new high watermark to readers, and wakes those that wait for it.
+    fn publish(&self, inner: &Inner, moved: bool) {
+        if let Some(leader) = inner.leader.as_ref().filter(|_| moved) {
+            self.high_watermark.store(leader.high_watermark(), Ordering::Release);
+            self.waiters.wake();
+        }
+    }
+
+    /// Appends what a producer sent. `all`: the producer wants every in-sync replica to have it.
+    ///
+    /// # Errors
+    /// NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS, what is wrong with the records, or what the log says.
+    pub fn append(&self, records: Bytes, all: bool, allow_zstd: bool) -> Result<Produced, PartitionError> {
+        let now_ms = clock::now_ms();
+        let accepted = accept(records, &self.config.load(), allow_zstd, now_ms)
+            .map_err(|error| PartitionError::records(self.index, &error))?;
+        self.append_batch(&accepted.batch(), Origin::Client, all, now_ms)
+    }
+
+    /// Appends a batch of a coordinator on this broker.
+    ///
+    /// # Errors
+    /// As [`Partition::append`].
+    pub fn append_own(&self, batch: &[u8]) -> Result<Produced, PartitionError> {
+        let batch = Batch::parse(batch).map_err(|error| PartitionError::records(self.index, &error))?;
+        self.append_batch(&batch, Origin::Coordinator, true, clock::now_ms())
+    }
+
+    fn append_batch(
+        &self,
+        batch: &Batch<'_>,
+        origin: Origin,
+        all: bool,
+        now_ms: i64,
+    ) -> Result<Produced, PartitionError> {
+        let mut inner = self.inner.lock();
+        let inner = &mut *inner;
+        let leader = inner.leader.as_mut().ok_or_else(|| self.not_leader())?;
+        if all && !leader.has_enough_in_sync() {
+            let message = "fewer replicas are in sync than min.insync.replicas asks for";
+            return Err(self.error(ResponseError::NotEnoughReplicas, message));
+        }
+        let epoch = leader.epoch();
+        let info: AppendInfo = inner
+            .log
+            .append(batch, origin, epoch, now_ms)
+            .map_err(|error| self.storage_error(&error))?;
+        let moved = leader.appended(inner.log.log_end_offset());
+        self.publish(inner, moved);
+        Ok(Produced {
+            base_offset: info.base_offset,
+            last_offset: info.last_offset,
+            log_append_time_ms: info.log_append_time,
+            log_start_offset: info.log_start_offset,
+            bytes: u64::try_from(batch.bytes.len()).unwrap_or(0),
+            leader_epoch: epoch,
+        })
+    }
+
+    /// Waits until every in-sync replica has what was appended.
+    ///
+    /// # Errors
+    /// NOT_LEADER_OR_FOLLOWER once another leader epoch began: the record may or may not survive.
+    pub async fn replicated(&self, produced: &Produced) -> Result<(), PartitionError> {
+        while self.high_watermark() <= produced.last_offset {
+            let waiter = Arc::new(FetchWaiter::default());
+            self.waiters.add(&waiter);
+            if self.state.load().leader_epoch != produced.leader_epoch {
+                return Err(self.not_leader());
+            }
+            if self.high_watermark() > produced.last_offset {
+                break;
+            }
+            waiter.woken().await;
+        }
+        Ok(())
+    }
+
+    /// Raises the log start offset to `offset`, -1 for the high watermark; answers the new one.
+    ///
+    /// # Errors
+    /// OFFSET_OUT_OF_RANGE beyond the high watermark.
+    pub fn delete_records(&self, offset: i64) -> Result<i64, PartitionError> {
+        let mut inner = self.inner.lock();
+        if inner.leader.is_none() {
+            return Err(self.not_leader());
+        }
+        let high_watermark = self.high_watermark();
+        let offset = if offset == -1 { high_watermark } else { offset };
+        if !(0..=high_watermark).contains(&offset) {
+            let message = format!("offset {offset} is not between 0 and the high watermark {high_watermark}");
+            return Err(self.error(ResponseError::OffsetOutOfRange, message));
+        }
+        inner.log.delete_records(offset).map_err(|error| self.storage_error(&error))?;
+        Ok(inner.log.log_start_offset())
+    }
+
+    /// The high watermark: consumers read below it.
+    pub fn high_watermark(&self) -> i64 {
+        self.high_watermark.load(Ordering::Acquire)
+    }
+
+    /// Whether this broker leads, and may tell the latest offset (rule 4).
+    pub(super) fn tells_latest(&self) -> Result<bool, PartitionError> {
+        let inner = self.inner.lock();
+        inner.leader.as_ref().map(Leader::tells_latest).ok_or_else(|| self.not_leader())
+    }
+
+    /// Whether this broker leads.
+    pub fn is_leader(&self) -> bool {
+        self.leads.load(Ordering::Acquire)
+    }
+
+    /// The newest state that this replica acts on.
+    pub fn state(&self) -> Arc<PartitionState> {
+        self.state.load_full()
+    }
+
+    /// Reads of this replica's log.
+    pub fn reader(&self) -> &LogReader {
+        &self.reader
+    }
+
+    /// Asks to be woken when the high watermark advances or another broker leads.
+    pub fn wake_on_advance(&self, waiter: &Arc<FetchWaiter>) {
+        self.waiters.add(waiter);
+    }
+
+    /// Runs housekeeping on the log, with its lock held: for work that does little I/O.
+    pub(super) fn with_log<T>(&self, work: impl FnOnce(&mut Log) -> T) -> T {
+        work(&mut self.inner.lock().log)
+    }
+
+    /// Gives up the log, for good: for a clean stop or a deletion.
+    pub(super) fn stop(&self) {
+        self.inner.lock().leader = None;
+        self.leads.store(false, Ordering::Release);
+        self.waiters.wake();
+    }
+
+    /// Bytes of the log.
+    pub fn size_in_bytes(&self) -> i64 {
+        self.with_log(|log| i64::try_from(log.size_in_bytes()).unwrap_or(i64::MAX))
+    }
+
+    /// `topic-partition`, as Kafka's logs have it.
+    pub fn name(&self) -> String {
+        format!("{}-{}", self.topic, self.index)
+    }
+
+    pub(super) fn error(&self, code: ResponseError, message: impl Into<String>) -> PartitionError {
+        PartitionError::new(self.index, code, message)
+    }
+
+    /// NOT_LEADER_OR_FOLLOWER, with the leader to go to.
+    pub(super) fn not_leader(&self) -> PartitionError {
+        let state = self.state.load();
+        let mut error = self.error(ResponseError::NotLeaderOrFollower, "another broker leads this partition");
+        error.leader = state.leader.map(|leader| (leader, state.leader_epoch));
+        error
+    }
+
+    pub(super) fn storage_error(&self, error: &StorageError) -> PartitionError {
+        let refused = PartitionError::storage(self.index, error);
+        if refused.code == ResponseError::KafkaStorageError {
+            error!(partition = %self.name(), %error, "the log cannot be used");
+        }
+        refused
+    }
+}

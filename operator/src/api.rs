@@ -1,0 +1,95 @@
+//! The client of the API server, and in which namespaces it looks.
+
+use k8s_openapi::NamespaceResourceScope;
+use kube::client::{Body, ClientBuilder};
+use kube::core::{ApiResource, DynamicObject};
+use kube::{Api, Client, Config, Resource};
+use tower::util::MapRequestLayer;
+
+use crate::metrics::Metrics;
+
+/// Field manager of everything that the operator writes.
+pub const MANAGER: &str = "milena-operator";
+
+/// A client for where this process runs (in a pod: its service account; else the kubeconfig), which counts every
+/// write that is sent.
+///
+/// # Errors
+/// When there is no configuration, or TLS cannot be set up from it.
+pub async fn connect(metrics: Metrics) -> Result<Client, kube::Error> {
+    let config = Config::infer().await.map_err(kube::Error::InferConfig)?;
+    let count = MapRequestLayer::new(move |request: hyper::Request<Body>| {
+        if *request.method() != hyper::Method::GET {
+            metrics.wrote(request.method().as_str(), &resource_of(request.uri().path()));
+        }
+        request
+    });
+    Ok(ClientBuilder::try_from(config)?.with_layer(&count).build())
+}
+
+/// The resource that a path of the API speaks of, with its subresource: `statefulsets`, `kafkatopics/status`.
+fn resource_of(path: &str) -> String {
+    // /api/v1 or /apis/GROUP/VERSION, then namespaces/NAMESPACE, then RESOURCE[/NAME[/SUBRESOURCE]].
+    let mut parts = path.split('/').filter(|part| !part.is_empty());
+    let versions = if parts.next() == Some("api") { 1 } else { 2 };
+    let mut rest = parts.skip(versions).peekable();
+    if rest.peek() == Some(&"namespaces") {
+        rest.next();
+        rest.next();
+    }
+    let resource = rest.next().unwrap_or("namespaces");
+    match rest.nth(1) {
+        Some(subresource) => format!("{resource}/{subresource}"),
+        None => resource.to_owned(),
+    }
+}
+
+/// The namespaces in which objects are watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Every namespace, by one watch a kind.
+    All,
+    /// These, by one watch a kind and namespace.
+    Only(Vec<String>),
+}
+
+impl Scope {
+    /// One handle a watch, for a kind that has a type here.
+    pub fn apis<K>(&self, client: &Client) -> Vec<Api<K>>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        match self {
+            Self::All => vec![Api::all(client.clone())],
+            Self::Only(names) => names.iter().map(|name| Api::namespaced(client.clone(), name)).collect(),
+        }
+    }
+
+    /// One handle a watch, for a kind that is known at run time alone.
+    pub fn dynamic(&self, client: &Client, kind: &ApiResource) -> Vec<Api<DynamicObject>> {
+        match self {
+            Self::All => vec![Api::all_with(client.clone(), kind)],
+            Self::Only(names) => {
+                names.iter().map(|name| Api::namespaced_with(client.clone(), name, kind)).collect()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_are_counted_by_resource() {
+        for (path, resource) in [
+            ("/apis/milena.dev/v1alpha1/namespaces/default/kafkatopics/sample/status", "kafkatopics/status"),
+            ("/apis/milena.dev/v1alpha1/namespaces/default/kafkapartitions", "kafkapartitions"),
+            ("/apis/apps/v1/namespaces/default/statefulsets/demo", "statefulsets"),
+            ("/api/v1/namespaces/default/services/demo", "services"),
+            ("/api/v1/namespaces/default", "namespaces"),
+        ] {
+            assert_eq!(resource_of(path), resource, "{path}");
+        }
+    }
+}

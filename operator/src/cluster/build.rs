@@ -1,0 +1,117 @@
+//! Step three: the objects that a KafkaCluster is made of. Pure.
+
+mod access;
+mod config;
+mod network;
+mod pod;
+mod stateful_set;
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
+use kube::core::{ApiResource, DynamicObject};
+use milena_crds::names;
+use serde::Serialize;
+
+use super::validate::Resolved;
+use crate::api::MANAGER;
+
+/// Kinds of objects that a KafkaCluster owns, in the order in which they are applied: what others need comes first.
+pub fn kinds() -> [ApiResource; 7] {
+    use k8s_openapi::api::{apps::v1 as apps, core::v1 as core, policy::v1 as policy, rbac::v1 as rbac};
+    [
+        ApiResource::erase::<core::ServiceAccount>(&()),
+        ApiResource::erase::<rbac::Role>(&()),
+        ApiResource::erase::<rbac::RoleBinding>(&()),
+        ApiResource::erase::<core::ConfigMap>(&()),
+        ApiResource::erase::<core::Service>(&()),
+        ApiResource::erase::<policy::PodDisruptionBudget>(&()),
+        ApiResource::erase::<apps::StatefulSet>(&()),
+    ]
+}
+
+/// An object as it should be.
+#[derive(Clone, Debug)]
+pub struct Desired {
+    /// Its kind.
+    pub resource: ApiResource,
+    /// Its content, as it is sent.
+    pub object: DynamicObject,
+}
+
+/// Every object of the cluster, in the order in which they are applied.
+///
+/// # Errors
+/// When an object cannot be written as JSON.
+pub fn build(cluster: &Resolved) -> Result<Vec<Desired>, serde_json::Error> {
+    [
+        erase(access::service_account(cluster)),
+        erase(access::role(cluster)),
+        erase(access::role_binding(cluster)),
+        erase(config::config_map(cluster)),
+        erase(network::headless_service(cluster)),
+        erase(network::bootstrap_service(cluster)),
+        erase(network::disruption_budget(cluster)),
+        erase(stateful_set::stateful_set(cluster)),
+    ]
+    .into_iter()
+    .collect()
+}
+
+fn erase<K>(object: K) -> Result<Desired, serde_json::Error>
+where
+    K: kube::Resource<DynamicType = ()> + Serialize,
+{
+    let object = serde_json::from_value(serde_json::to_value(object)?)?;
+    Ok(Desired { resource: ApiResource::erase::<K>(&()), object })
+}
+
+/// Labels by which the brokers' pods are found. They cannot change in the life of a StatefulSet.
+pub fn selector(cluster: &str) -> BTreeMap<String, String> {
+    [(names::CLUSTER, cluster), (names::COMPONENT, "broker")]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// Labels of every object of a cluster.
+fn labels(cluster: &str) -> BTreeMap<String, String> {
+    let mut labels = selector(cluster);
+    for (key, value) in
+        [(names::APP_NAME, "milena"), (names::APP_INSTANCE, cluster), (names::MANAGED_BY, MANAGER)]
+    {
+        labels.insert(key.to_owned(), value.to_owned());
+    }
+    labels
+}
+
+/// Metadata of an object of the cluster, which goes when the KafkaCluster does.
+fn metadata(cluster: &Resolved, name: String) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name),
+        namespace: Some(cluster.namespace.clone()),
+        labels: Some(labels(&cluster.name)),
+        owner_references: Some(vec![owner(&cluster.name, &cluster.uid)]),
+        ..ObjectMeta::default()
+    }
+}
+
+/// A reference that makes the KafkaCluster the owner. It does not block the owner's deletion: that would take the
+/// right to change its finalizers.
+fn owner(name: &str, uid: &str) -> OwnerReference {
+    use kube::Resource as _;
+    use milena_crds::KafkaCluster;
+    OwnerReference {
+        api_version: KafkaCluster::api_version(&()).into_owned(),
+        kind: KafkaCluster::kind(&()).into_owned(),
+        name: name.to_owned(),
+        uid: uid.to_owned(),
+        controller: Some(true),
+        block_owner_deletion: None,
+    }
+}
+
+fn label_selector(cluster: &str) -> LabelSelector {
+    LabelSelector { match_labels: Some(selector(cluster)), match_expressions: None }
+}

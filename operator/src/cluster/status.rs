@@ -1,0 +1,220 @@
+//! Step five: what people see of a KafkaCluster.
+
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt as _;
+use kube::api::{Api, Patch, PatchParams};
+use kube::runtime::events::EventType;
+use milena_crds::cluster::{KafkaClusterStatus, ListenerStatus, MissingTopic};
+use milena_crds::{KafkaCluster, names};
+use serde_json::json;
+use std::sync::Arc;
+use uuid::Uuid;
+
+use super::build;
+use super::validate::{Invalid, Resolved};
+use crate::api::MANAGER;
+use crate::context::Context;
+use crate::error::Error;
+use crate::world::Handle;
+
+/// What the partitions' task knows that the status of the cluster tells.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// Topics of the cluster.
+    pub topics: i32,
+    /// Partitions of those.
+    pub partitions: i32,
+    /// Partitions without a leader.
+    pub offline: i32,
+    /// Topics that were found missing.
+    pub missing: Vec<MissingTopic>,
+    /// One more than the highest id of a broker that holds a replica.
+    pub brokers_in_use: i32,
+    /// The version that every broker runs, if it is one.
+    pub version: Option<String>,
+}
+
+/// The verdict of one round.
+struct Verdict {
+    ready: bool,
+    /// Whether there is nothing to worry about: it is good, or on its way.
+    calm: bool,
+    reason: &'static str,
+    message: String,
+}
+
+/// Writes the status if it differs from what stands there, and an Event where the verdict is new.
+pub async fn report(
+    handle: &Handle,
+    context: &Context,
+    blocked: Option<&Resolved>,
+    problem: Option<Invalid>,
+    told: &mut Option<String>,
+) -> Result<(), Error> {
+    let (cluster, summary, set) = {
+        let state = handle.state();
+        let Some(cluster) = state.cluster.clone() else { return Ok(()) };
+        let set = state.owned.get(&("statefulsets".to_owned(), handle.name.1.clone())).cloned();
+        (cluster, state.summary.clone(), set)
+    };
+    let set: Option<StatefulSet> = set.and_then(|set| set.as_ref().clone().try_parse().ok());
+    let progress = set.as_ref().and_then(|set| set.status.clone()).unwrap_or_default();
+    let verdict = judge(&cluster, &summary, set.as_ref(), &progress, blocked, problem);
+    let wanted = status(&cluster, summary, &progress, &verdict);
+    if cluster.status.as_ref() == Some(&wanted) {
+        return Ok(());
+    }
+    context.may_write()?;
+    let api: Api<KafkaCluster> = Api::namespaced(context.client.clone(), &handle.name.0);
+    let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+    let patch = Patch::Merge(patch(cluster.status.as_ref(), &wanted)?);
+    let mut got = api.patch_status(&handle.name.1, &parameters, &patch).await?;
+    got.managed_fields_mut().clear();
+    remember(handle, got);
+    if told.as_deref() != Some(verdict.reason) {
+        *told = Some(verdict.reason.to_owned());
+        let type_ = if verdict.calm { EventType::Normal } else { EventType::Warning };
+        context.tell(cluster.as_ref(), type_, verdict.reason, "Reconcile", verdict.message).await;
+    }
+    Ok(())
+}
+
+/// What this process wrote is known before the watch brings it.
+fn remember(handle: &Handle, got: KafkaCluster) {
+    let mut state = handle.state();
+    if let Some(known) = &state.cluster
+        && known.uid() == got.uid()
+        && known.metadata.generation == got.metadata.generation
+    {
+        state.cluster = Some(Arc::new(got));
+    }
+}
+
+/// A merge patch that also takes away what is no longer there.
+fn patch(old: Option<&KafkaClusterStatus>, new: &KafkaClusterStatus) -> Result<serde_json::Value, Error> {
+    let mut fields = serde_json::to_value(new)?;
+    if let (Some(old), Some(fields)) = (old.map(serde_json::to_value).transpose()?, fields.as_object_mut()) {
+        for name in old.as_object().into_iter().flat_map(serde_json::Map::keys) {
+            fields.entry(name.clone()).or_insert(serde_json::Value::Null);
+        }
+    }
+    Ok(json!({ "status": fields }))
+}
+
+/// The condition of type Ready: the first thing that stands in the way.
+fn judge(
+    cluster: &KafkaCluster,
+    summary: &Summary,
+    set: Option<&StatefulSet>,
+    progress: &StatefulSetStatus,
+    blocked: Option<&Resolved>,
+    problem: Option<Invalid>,
+) -> Verdict {
+    let no = |reason, message| Verdict { ready: false, calm: false, reason, message };
+    let soon = |reason, message| Verdict { calm: true, ..no(reason, message) };
+    if let Some(problem) = problem {
+        return no(problem.reason, problem.message);
+    }
+    if let Some(blocked) = blocked {
+        return no("ScaleDownBlocked", scale_down_blocked(blocked));
+    }
+    let wanted = cluster.spec.brokers;
+    let ready = progress.ready_replicas.unwrap_or(0);
+    let updated = progress.updated_replicas.unwrap_or(0);
+    let seen = set.and_then(|set| set.metadata.generation);
+    if seen.is_none() || progress.observed_generation < seen || progress.replicas != wanted {
+        return soon("Scaling", format!("{} of {wanted} brokers have a pod", progress.replicas));
+    }
+    if updated < wanted && progress.update_revision != progress.current_revision {
+        return soon("RollingUpdate", format!("{updated} of {wanted} brokers run with the current settings"));
+    }
+    if ready < wanted {
+        let pods = format!("kubectl get pods -l {}={}", names::CLUSTER, cluster.name_any());
+        let message = format!("{ready} of {wanted} brokers serve; see the pods: {pods}");
+        return match reason_before(cluster) {
+            None | Some("Scaling" | "Starting") => soon("Starting", message),
+            Some("RollingUpdate") => soon("RollingUpdate", message),
+            Some(_) => no("BrokersNotReady", message),
+        };
+    }
+    if summary.offline > 0 {
+        let message = format!(
+            "{} partitions have no leader; see which topics are not ready: kubectl get kafkatopics",
+            summary.offline
+        );
+        return no("OfflinePartitions", message);
+    }
+    Verdict { ready: true, calm: true, reason: "Ready", message: format!("all {wanted} brokers serve") }
+}
+
+/// The reason that stands in the status.
+fn reason_before(cluster: &KafkaCluster) -> Option<&str> {
+    ready_condition(cluster).map(|before| before.reason.as_str())
+}
+
+fn ready_condition(cluster: &KafkaCluster) -> Option<&Condition> {
+    cluster.status.iter().flat_map(|status| &status.conditions).find(|condition| condition.type_ == "Ready")
+}
+
+fn scale_down_blocked(cluster: &Resolved) -> String {
+    let (wanted, runs) = (cluster.spec.brokers, cluster.brokers);
+    format!(
+        "spec.brokers is {wanted}, but {runs} brokers go on running: broker {} still holds partitions. Delete the topics \
+         that lie there (kafka-topics.sh --describe tells which), or set spec.brokers back to {runs}",
+        runs - 1
+    )
+}
+
+fn selector(cluster: &KafkaCluster) -> String {
+    let labels = build::selector(&cluster.name_any());
+    labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+}
+
+fn status(
+    cluster: &KafkaCluster,
+    summary: Summary,
+    progress: &StatefulSetStatus,
+    verdict: &Verdict,
+) -> KafkaClusterStatus {
+    let (name, namespace) = (cluster.name_any(), cluster.namespace().unwrap_or_default());
+    let bootstrap = format!("{}.{namespace}.svc:{}", names::bootstrap_service(&name), names::KAFKA_PORT);
+    let id = cluster.uid().and_then(|uid| Uuid::parse_str(&uid).ok());
+    KafkaClusterStatus {
+        conditions: vec![condition(cluster, verdict)],
+        observed_generation: cluster.metadata.generation,
+        brokers: progress.replicas,
+        ready_brokers: progress.ready_replicas.unwrap_or(0),
+        selector: Some(selector(cluster)),
+        version: summary.version,
+        cluster_id: id.map(names::kafka_uuid),
+        listeners: vec![ListenerStatus { name: "internal".to_owned(), bootstrap_servers: bootstrap }],
+        topics: summary.topics,
+        partitions: summary.partitions,
+        offline_partitions: summary.offline,
+        missing_topics: summary.missing,
+    }
+}
+
+/// The time of the transition stays while the status does.
+fn condition(cluster: &KafkaCluster, verdict: &Verdict) -> Condition {
+    let value = if verdict.ready { "True" } else { "False" };
+    let before = ready_condition(cluster);
+    let since =
+        before.filter(|before| before.status == value).map(|before| before.last_transition_time.clone());
+    Condition {
+        type_: "Ready".to_owned(),
+        status: value.to_owned(),
+        reason: verdict.reason.to_owned(),
+        message: verdict.message.clone(),
+        observed_generation: cluster.metadata.generation,
+        last_transition_time: since.unwrap_or_else(now),
+    }
+}
+
+/// To the second, as the API server keeps times.
+fn now() -> Time {
+    let now = Timestamp::now();
+    Time(Timestamp::from_second(now.as_second()).unwrap_or(now))
+}

@@ -1,0 +1,120 @@
+//! Volumes that grow. A StatefulSet's claim template cannot change: the claims are grown one by one, and the
+//! StatefulSet is made anew around its running pods.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::ResourceExt as _;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, Preconditions, PropagationPolicy};
+use kube::core::DynamicObject;
+use kube::runtime::events::EventType;
+use serde_json::{Value, json};
+
+use super::apply::Problem;
+use super::validate::{Invalid, Resolved};
+use super::{build, quantity};
+use crate::api::MANAGER;
+use crate::context::Context;
+use crate::error::Error;
+
+/// Where the size stands in a StatefulSet and in a claim.
+const TEMPLATES: &str = "/spec/volumeClaimTemplates";
+const SIZE: &str = "/spec/resources/requests/storage";
+
+/// Brings the volumes to the size that the cluster asks for. Where that cannot be, `desired` gets the templates that
+/// the live StatefulSet has, and the answer says why.
+pub async fn grow(
+    context: &Context,
+    cluster: &Resolved,
+    desired: &mut DynamicObject,
+    live: Option<&DynamicObject>,
+) -> Result<Option<Invalid>, Problem> {
+    let Some(live) = live else { return Ok(None) };
+    let (Some(wanted), Some(has)) = (size_of_template(desired), size_of_template(live)) else {
+        return Ok(None);
+    };
+    if wanted == has {
+        return Ok(None);
+    }
+    let refused = if wanted < has {
+        Some(format!("spec.storage.size is {}; a volume cannot shrink", cluster.spec.storage.size.0))
+    } else {
+        grow_claims(context, cluster, wanted).await?
+    };
+    if let Some(message) = refused {
+        keep_templates(desired, live);
+        return Ok(Some(Invalid { reason: "StorageNotResized", message }));
+    }
+    make_anew(context, cluster, live).await?;
+    // The StatefulSet's deletion begins the next round.
+    Err(Problem::Error(Error::Conflict))
+}
+
+/// Grows every claim that is smaller; says why not, where the storage class does not allow it.
+async fn grow_claims(context: &Context, cluster: &Resolved, wanted: u128) -> Result<Option<String>, Problem> {
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(context.client.clone(), &cluster.namespace);
+    let size = &cluster.spec.storage.size.0;
+    let selector: Vec<String> =
+        build::selector(&cluster.name).iter().map(|(key, value)| format!("{key}={value}")).collect();
+    for claim in api.list(&ListParams::default().labels(&selector.join(","))).await? {
+        let requests = claim.spec.as_ref().and_then(|spec| spec.resources.as_ref()?.requests.as_ref());
+        let has = requests.and_then(|requests| quantity::bytes(&requests.get("storage")?.0));
+        if has.is_some_and(|has| has >= wanted) {
+            continue;
+        }
+        context.may_write()?;
+        let patch = json!({ "spec": { "resources": { "requests": { "storage": size } } } });
+        let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        match api.patch(&claim.name_any(), &parameters, &Patch::Merge(patch)).await.map_err(Error::from) {
+            Ok(_) => {}
+            Err(Error::Refused(message)) => {
+                return Ok(Some(format!(
+                    "the volumes stay as they are, set spec.storage.size back or use a storage class that allows \
+                     expansion: {message}"
+                )));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(None)
+}
+
+/// Deletes the StatefulSet alone; its pods run on, and the new one takes them in.
+async fn make_anew(context: &Context, cluster: &Resolved, live: &DynamicObject) -> Result<(), Problem> {
+    context.may_write()?;
+    let api: Api<StatefulSet> = Api::namespaced(context.client.clone(), &cluster.namespace);
+    let parameters = DeleteParams {
+        propagation_policy: Some(PropagationPolicy::Orphan),
+        preconditions: Some(Preconditions { uid: live.uid(), resource_version: None }),
+        ..DeleteParams::default()
+    };
+    tracing::info!(
+        namespace = cluster.namespace,
+        name = cluster.name,
+        "making a StatefulSet anew for larger volumes"
+    );
+    api.delete(&live.name_any(), &parameters).await?;
+    let note = format!(
+        "The volumes grow to {}; the StatefulSet is made anew around the running pods",
+        cluster.spec.storage.size.0
+    );
+    if let Ok(set) = live.clone().try_parse::<StatefulSet>() {
+        context.tell(&set, EventType::Normal, "VolumesGrow", "Resize", note).await;
+    }
+    Ok(())
+}
+
+fn size_of_template(set: &DynamicObject) -> Option<u128> {
+    let template = set.data.pointer(TEMPLATES)?.as_array()?.first()?;
+    quantity::bytes(template.pointer(SIZE)?.as_str()?)
+}
+
+/// An apply with other templates would be refused.
+fn keep_templates(desired: &mut DynamicObject, live: &DynamicObject) {
+    let size = live.data.pointer(TEMPLATES).and_then(|all| all.as_array()?.first()?.pointer(SIZE)).cloned();
+    let template = desired.data.pointer_mut(TEMPLATES).and_then(|all| all.as_array_mut()?.first_mut());
+    if let (Some(size), Some(template)) = (size, template)
+        && let Some(place) = template.pointer_mut(SIZE)
+    {
+        *place = Value::clone(&size);
+    }
+}

@@ -57,6 +57,9 @@ pub enum EncodeError {
 
 /// Decodes the body of a request (what [`crate::RequestHead::parse`] left).
 ///
+/// Strings and records share the memory of the whole frame: who keeps one beyond the request
+/// copies it.
+///
 /// # Errors
 /// [`DecodeError::UnsupportedVersion`] and [`DecodeError::Malformed`].
 pub fn decode_request<R: ApiRequest>(api_version: i16, body: &mut Bytes) -> Result<R, DecodeError> {

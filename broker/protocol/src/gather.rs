@@ -14,6 +14,9 @@ use crate::frame::LENGTH_BYTES;
 /// Below this many bytes a copy is cheaper than one more entry in a vectored write.
 pub const SHARE_THRESHOLD: usize = 2048;
 
+/// Enough for most responses that carry no records.
+const FIRST_CAPACITY: usize = 512;
+
 /// Collects a response as pieces: what is encoded goes into memory of its own, and slices of the
 /// [`Bytes`] given to [`GatherBuf::new`] are referred to.
 ///
@@ -49,7 +52,8 @@ impl GatherBuf {
         let mut shared: Vec<Bytes> =
             shared.into_iter().filter(|bytes| bytes.len() >= SHARE_THRESHOLD).collect();
         shared.sort_unstable_by_key(|bytes| bytes.as_ptr().addr());
-        let tail = BytesMut::zeroed(LENGTH_BYTES);
+        let mut tail = BytesMut::with_capacity(FIRST_CAPACITY);
+        tail.resize(LENGTH_BYTES, 0);
         Self { shared, sealed: Vec::new(), sealed_len: 0, tail }
     }
 

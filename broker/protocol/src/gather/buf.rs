@@ -11,10 +11,9 @@ use kafka_protocol::protocol::buf::ByteBufMut;
 use super::{GatherBuf, Piece};
 use crate::frame::LENGTH_BYTES;
 
-// SAFETY: uninitialised memory is handed out and taken over by `tail` alone: `chunk_mut` gives
-// `BytesMut`'s own, and `advance_mut` passes the caller's promise, that the first `count` bytes of
-// it have been written, on to the same `BytesMut`. No method between the two can seal `tail`,
-// because the slice borrows `self`.
+// SAFETY: uninitialised memory is handed out and claimed by `tail` alone: `chunk_mut` gives that of
+// `BytesMut`, and `advance_mut` passes the caller's promise, that the first `count` bytes of the
+// current chunk have been written, on to the same `BytesMut`, which upholds the rest.
 unsafe impl BufMut for GatherBuf {
     fn remaining_mut(&self) -> usize {
         usize::MAX - self.total()

@@ -47,4 +47,9 @@ pub struct KafkaPartitionsSpec {
     #[serde(default)]
     #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
     pub deleted: BTreeMap<String, String>,
+    /// By broker id: the broker epoch in which the broker was last made leader of the partitions here. A broker with
+    /// another epoch has restarted since, and leads again only in a new leader epoch.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
+    pub broker_epochs: BTreeMap<String, i64>,
 }

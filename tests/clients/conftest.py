@@ -42,7 +42,7 @@ def pytest_runtest_makereport(item):
     report = (yield).get_result()
     if report.failed:
         for value in getattr(item, "funcargs", {}).values():
-            output = value.output() if hasattr(value, "output") else ""
+            output = value.output() if isinstance(value, Broker) else ""
             if output:
                 report.sections.append((f"broker {value.bootstrap}", output[-6000:]))
 

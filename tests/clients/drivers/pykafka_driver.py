@@ -11,6 +11,7 @@ CODECS = {"none": CompressionType.NONE, "gzip": CompressionType.GZIP, "snappy": 
           "lz4": CompressionType.LZ4}
 EPOCH = datetime.datetime(1970, 1, 1)
 OPTIONS = {}
+CLIENTS = []
 MEMBERS = {}
 
 
@@ -22,7 +23,10 @@ def hello(bootstrap, broker_version=None):
 
 
 def topic_of(name):
-    return pykafka.KafkaClient(**OPTIONS).topics[name.encode()]
+    """Topics hold their client weakly, so it is kept."""
+    if not CLIENTS:
+        CLIENTS.append(pykafka.KafkaClient(**OPTIONS))
+    return CLIENTS[0].topics[name.encode()]
 
 
 def produce(topic, records, acks=None, codec="none", idempotent=None):
@@ -68,8 +72,8 @@ def consume(topic, partitions, start, count, timeout_ms):
         partitions=wanted, auto_offset_reset=reset, consumer_timeout_ms=200, fetch_wait_max_ms=100)
     try:
         if isinstance(start, int):
-            # PyKafka's name for it: the last offset consumed, so that the next one is wanted.
-            consumer.reset_offsets([(partition, start) for partition in wanted])
+            # It takes the last offset consumed, and goes on with the next one.
+            consumer.reset_offsets([(partition, start - 1) for partition in wanted])
         seen, deadline = [], time.time() + timeout_ms / 1000
         while len(seen) < count and time.time() < deadline:
             message = consumer.consume()

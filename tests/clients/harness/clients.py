@@ -1,6 +1,10 @@
 """The clients of the matrix, behind one interface: produce, consume, offsets, group members."""
 import functools
+import hashlib
+import os
+import shutil
 import subprocess
+from pathlib import Path
 
 from . import console, tools, venvs
 from .driver import DRIVERS, Driver
@@ -13,6 +17,7 @@ FEATURES = {
     "empty": "empty and null keys and values",
     "headers": "headers",
     "timestamps": "timestamps",
+    "append-time": "LogAppendTime",
     "gzip": "gzip", "snappy": "snappy", "lz4": "lz4", "zstd": "zstd",
     "acks": "acks 0, 1, all",
     "idempotent": "idempotent producer",
@@ -51,6 +56,8 @@ class Member:
 
 class Library:
     """A client library behind a driver process, which is started when first used."""
+
+    writes = frozenset({"null", "headers", "timestamps", "partition"})
 
     def __init__(self, name, command, lacks=(), session=6.0, **hello):
         self.name, self._command, self._hello = name, command, hello
@@ -103,12 +110,16 @@ def python(environment, script):
 @functools.cache
 def compiled():
     """The Java driver's class path, compiled once a session and machine."""
-    target = venvs.CACHE / "java"
-    source = DRIVERS / "java/Driver.java"
-    built = target / "Driver.class"
-    if not built.exists() or built.stat().st_mtime < source.stat().st_mtime:
-        target.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["javac", "-nowarn", "-cp", f"{tools.libs()}/*", "-d", str(target), str(source)], check=True)
+    sources = sorted((DRIVERS / "java").glob("*.java"))
+    fingerprint = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
+    target = venvs.CACHE / "java" / fingerprint
+    if not target.exists():
+        made = Path(f"{target}.{os.getpid()}")
+        subprocess.run(["javac", "-nowarn", "-cp", f"{tools.libs()}/*", "-d", str(made), *map(str, sources)], check=True)
+        try:
+            made.rename(target)
+        except OSError:
+            shutil.rmtree(made)  # another worker was first
     return f"{target}:{tools.libs()}/*"
 
 
@@ -118,15 +129,17 @@ def java():
 
 
 OLD_KAFKA_PYTHON = ("zstd", "idempotent")
-# Its producer has no headers and no idempotence; its default of no ApiVersions means magic 0, without timestamps.
-PYKAFKA = ("headers", "zstd", "idempotent", "metadata")
+# PyKafka takes the attribute bit of LogAppendTime for a codec that it does not know, writes metadata of its own
+# with each commit, and finds offsets by time as those of segments (test_pykafka.py).
+PYKAFKA = ("headers", "zstd", "idempotent", "metadata", "by-time", "append-time")
 CLIENTS = [
     Library("kafka-python 3.0.12", python("kafka-python-3.0.12", "kafka_python.py")),
     Library("kafka-python 2.0.2", python("kafka-python-2.0.2", "kafka_python.py"), lacks=["idempotent"]),
     Library("kafka-python 1.4.7", python("kafka-python-1.4.7", "kafka_python.py"), lacks=OLD_KAFKA_PYTHON),
     Library("kafka-python 1.3.5", python("kafka-python-1.3.5", "kafka_python.py"),
             lacks=["headers", *OLD_KAFKA_PYTHON]),
-    Library("PyKafka 2.8.0", python("pykafka-2.8.0", "pykafka_driver.py"), lacks=[*PYKAFKA, "timestamps"], session=30),
+    Library("PyKafka 2.8.0", python("pykafka-2.8.0", "pykafka_driver.py"), lacks=[*PYKAFKA, "timestamps"],
+            session=30),
     Library("PyKafka 2.8.0 (2.0.0)", python("pykafka-2.8.0", "pykafka_driver.py"), lacks=PYKAFKA, session=30,
             broker_version="2.0.0"),
     Library("confluent-kafka 2.16.1", python("confluent-kafka-2.16.1", "confluent.py")),

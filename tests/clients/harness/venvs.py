@@ -19,7 +19,7 @@ ENVIRONMENTS = {
     "kafka-python-2.0.2": (None, ["kafka-python==2.0.2", "zstandard==0.25.0", "crc32c==2.9.post0", *CODECS]),
     "kafka-python-1.4.7": (None, ["kafka-python==1.4.7", *CODECS]),
     "kafka-python-1.3.5": ("python3.6", ["kafka-python==1.3.5", *OLD_CODECS]),
-    "pykafka-2.8.0": ("python3.6", ["pykafka==2.8.0", *OLD_CODECS]),
+    "pykafka-2.8.0": ("python3.6", ["pykafka==2.8.0", "xxhash==3.2.0", *OLD_CODECS]),
     "confluent-kafka-2.16.1": (None, ["confluent-kafka==2.16.1"]),
 }
 # A pip that knows the wheels that the old packages were published as.

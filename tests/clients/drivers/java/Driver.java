@@ -17,9 +17,6 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
-import org.apache.kafka.clients.admin.Admin;
-import org.apache.kafka.clients.admin.NewTopic;
-import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -53,9 +50,12 @@ public class Driver {
         Map.entry("drain", request -> member(request).drain()),
         Map.entry("commit", Driver::commit),
         Map.entry("committed", Driver::committed),
-        Map.entry("leave", request -> MEMBERS.remove(request.get("name").asText()).leave()),
-        Map.entry("create_topic", Driver::createTopic),
-        Map.entry("delete_records", Driver::deleteRecords));
+        Map.entry("leave", request -> MEMBERS.remove(request.get("name").asText()).leave()));
+
+    static Operation operation(String name) {
+        Operation found = OPERATIONS.get(name);
+        return found != null ? found : Administration.operations().get(name);
+    }
 
     public static void main(String[] arguments) throws Exception {
         PrintStream answers = System.out;
@@ -65,7 +65,7 @@ public class Driver {
             Map<String, Object> answer = new LinkedHashMap<>();
             try {
                 JsonNode request = JSON.readTree(line);
-                answer.put("ok", OPERATIONS.get(request.get("op").asText()).run(request));
+                answer.put("ok", operation(request.get("op").asText()).run(request));
             } catch (Exception error) {
                 Throwable cause = error instanceof ExecutionException ? error.getCause() : error;
                 cause.printStackTrace();
@@ -247,26 +247,6 @@ public class Driver {
             answer.add(found == null ? null : found.offset());
             answer.add(found == null ? null : found.metadata());
             return answer;
-        }
-    }
-
-    static Object createTopic(JsonNode request) throws Exception {
-        Map<String, String> config = new HashMap<>();
-        if (given(request, "config")) {
-            request.get("config").fields().forEachRemaining(one -> config.put(one.getKey(), one.getValue().asText()));
-        }
-        try (Admin admin = Admin.create(properties())) {
-            admin.createTopics(List.of(new NewTopic(request.get("topic").asText(), request.get("partitions").asInt(),
-                (short) request.get("replicas").asInt()).configs(config))).all().get(20, TimeUnit.SECONDS);
-        }
-        return null;
-    }
-
-    static Object deleteRecords(JsonNode request) throws Exception {
-        TopicPartition place = new TopicPartition(request.get("topic").asText(), request.get("partition").asInt());
-        try (Admin admin = Admin.create(properties())) {
-            return admin.deleteRecords(Map.of(place, RecordsToDelete.beforeOffset(request.get("before").asLong())))
-                .lowWatermarks().get(place).get(20, TimeUnit.SECONDS).lowWatermark();
         }
     }
 

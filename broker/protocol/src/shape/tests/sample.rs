@@ -31,7 +31,7 @@ impl Sample<'_> {
             self.field(field);
         }
         if self.flexible {
-            self.tagged_fields(&tagged);
+            self.tagged_fields(fields, &tagged);
         }
     }
 
@@ -98,10 +98,13 @@ impl Sample<'_> {
         usize::from(length)
     }
 
-    fn tagged_fields(&mut self, known: &[&Field]) {
+    fn tagged_fields(&mut self, fields: &[Field], known: &[&Field]) {
         let known: Vec<&Field> = known.iter().filter(|_| self.choose(2) == 1).copied().collect();
-        let unknown = u32::from(self.choose(3));
-        self.varint(u32::try_from(known.len()).unwrap() + unknown);
+        // Low numbers among them: a tag that the crate knows and the shape does not is found so.
+        let is_unknown = |tag: &u32| fields.iter().all(|field| field.tag != Some(*tag));
+        let unknown: Vec<u32> =
+            [0, 1, 2, 3, 1000].into_iter().filter(is_unknown).filter(|_| self.choose(4) == 3).collect();
+        self.varint(u32::try_from(known.len() + unknown.len()).unwrap());
         for field in known {
             let outer = std::mem::take(&mut self.out);
             self.field(field);
@@ -110,8 +113,8 @@ impl Sample<'_> {
             self.varint(u32::try_from(value.len()).unwrap());
             self.out.extend_from_slice(&value);
         }
-        for tag in 0..unknown {
-            self.varint(1000 + tag);
+        for tag in unknown {
+            self.varint(tag);
             let size = self.choose(3);
             self.out.push(size);
             self.out.extend(std::iter::repeat_n(0xee, usize::from(size)));

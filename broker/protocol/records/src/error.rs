@@ -212,18 +212,17 @@ pub enum Fault {
 
 /// The Kafka error that a [`RecordsError`] becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(i16)]
 pub enum KafkaError {
     /// CORRUPT_MESSAGE
-    CorruptMessage = 2,
+    CorruptMessage,
     /// MESSAGE_TOO_LARGE
-    MessageTooLarge = 10,
+    MessageTooLarge,
     /// INVALID_TIMESTAMP
-    InvalidTimestamp = 32,
+    InvalidTimestamp,
     /// UNSUPPORTED_COMPRESSION_TYPE
-    UnsupportedCompressionType = 76,
+    UnsupportedCompressionType,
     /// INVALID_RECORD
-    InvalidRecord = 87,
+    InvalidRecord,
 }
 
 impl KafkaError {

@@ -8,7 +8,7 @@ mod attributes;
 mod batch_records;
 mod batches;
 mod builder;
-pub mod compression;
+mod compression;
 mod crc;
 mod error;
 mod header;

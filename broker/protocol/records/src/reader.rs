@@ -67,26 +67,48 @@ impl<'a> Reader<'a> {
     /// A zigzag-encoded `i32` of at most 5 bytes.
     #[inline]
     pub(crate) fn varint(&mut self) -> Result<i32, Fault> {
-        let mut value = 0_u32;
-        for position in 0..MAX_VARINT_LEN {
-            let byte = self.u8()?;
-            value |= u32::from(byte & 0x7f) << (7 * position);
-            if byte & 0x80 == 0 {
-                return Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed());
-            }
-        }
-        Err(Fault::Varint)
+        let value = match self.short_varint() {
+            Some(value) => value,
+            // Bits beyond the 32nd are dropped, as Kafka does.
+            None => self.long_varint(MAX_VARINT_LEN)? & u64::from(u32::MAX),
+        };
+        let value = u32::try_from(value).unwrap_or_default();
+        Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
     }
 
     /// A zigzag-encoded `i64` of at most 10 bytes.
     #[inline]
     pub(crate) fn varlong(&mut self) -> Result<i64, Fault> {
+        let value = match self.short_varint() {
+            Some(value) => value,
+            None => self.long_varint(MAX_VARLONG_LEN)?,
+        };
+        Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
+    }
+
+    /// One or two bytes: nearly all that a record has, and the cost of checking one.
+    #[inline(always)]
+    fn short_varint(&mut self) -> Option<u64> {
+        match *self.rest {
+            [low, ref rest @ ..] if low < 0x80 => {
+                self.rest = rest;
+                Some(u64::from(low))
+            }
+            [low, high, ref rest @ ..] if high < 0x80 => {
+                self.rest = rest;
+                Some(u64::from(low & 0x7f) | u64::from(high) << 7)
+            }
+            _ => None,
+        }
+    }
+
+    fn long_varint(&mut self, max_len: u32) -> Result<u64, Fault> {
         let mut value = 0_u64;
-        for position in 0..MAX_VARLONG_LEN {
+        for position in 0..max_len {
             let byte = self.u8()?;
             value |= u64::from(byte & 0x7f) << (7 * position);
             if byte & 0x80 == 0 {
-                return Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed());
+                return Ok(value);
             }
         }
         Err(Fault::Varint)

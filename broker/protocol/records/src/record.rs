@@ -85,16 +85,24 @@ impl<'a> RawRecord<'a> {
     }
 }
 
+#[inline]
 fn read_headers<'a>(body: &mut Reader<'a>) -> Result<Headers<'a>, Fault> {
-    let count = body.varint()?;
+    let headers = Headers { count: body.varint()?, encoded: *body };
+    if headers.count != 0 {
+        check_headers(headers.count, body)?;
+    }
+    Ok(headers)
+}
+
+/// Apart from the path of records without headers, which are most.
+fn check_headers(count: i32, body: &mut Reader<'_>) -> Result<(), Fault> {
     if count < 0 {
         return Err(Fault::NegativeLength(count));
     }
-    let headers = Headers { count, encoded: *body };
     for _ in 0..count {
         read_header(body)?;
     }
-    Ok(headers)
+    Ok(())
 }
 
 fn read_header<'a>(body: &mut Reader<'a>) -> Result<Header<'a>, Fault> {

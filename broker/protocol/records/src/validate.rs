@@ -27,7 +27,7 @@ pub struct ProduceRules {
 }
 
 impl ProduceRules {
-    /// Kafka's defaults for a topic, and no limit on decompression below 100 MiB.
+    /// Kafka's defaults for a topic, and at most 100 MiB of decompressed records.
     #[must_use]
     pub const fn defaults(now_ms: i64) -> Self {
         Self {
@@ -42,16 +42,15 @@ impl ProduceRules {
         }
     }
 
-    fn check_timestamp(&self, index: i32, timestamp: i64) -> Result<(), RecordsError> {
-        if self.timestamp_type == TimestampType::LogAppendTime || timestamp == NO_TIMESTAMP {
-            return Ok(());
+    /// The earliest and the latest timestamp that a record may have.
+    const fn timestamp_bounds(&self) -> TimestampBounds {
+        match self.timestamp_type {
+            TimestampType::CreateTime => TimestampBounds {
+                earliest: self.now_ms.saturating_sub(self.timestamp_before_max_ms),
+                latest: self.now_ms.saturating_add(self.timestamp_after_max_ms),
+            },
+            TimestampType::LogAppendTime => TimestampBounds { earliest: i64::MIN, latest: i64::MAX },
         }
-        let earliest = self.now_ms.saturating_sub(self.timestamp_before_max_ms);
-        let latest = self.now_ms.saturating_add(self.timestamp_after_max_ms);
-        if (earliest..=latest).contains(&timestamp) {
-            return Ok(());
-        }
-        Err(RecordsError::TimestampOutOfRange { index, timestamp, earliest, latest })
     }
 
     /// Whether compressed records must be looked at one by one.
@@ -61,6 +60,23 @@ impl ProduceRules {
 
     const fn bounds_earliest(&self) -> bool {
         matches!(self.timestamp_type, TimestampType::CreateTime) && self.timestamp_before_max_ms != i64::MAX
+    }
+}
+
+#[derive(Clone, Copy)]
+struct TimestampBounds {
+    earliest: i64,
+    latest: i64,
+}
+
+impl TimestampBounds {
+    #[inline]
+    fn check(self, index: i32, timestamp: i64) -> Result<(), RecordsError> {
+        let Self { earliest, latest } = self;
+        if (earliest <= timestamp && timestamp <= latest) || timestamp == NO_TIMESTAMP {
+            return Ok(());
+        }
+        Err(RecordsError::TimestampOutOfRange { index, timestamp, earliest, latest })
     }
 }
 
@@ -162,7 +178,7 @@ fn check_records(
         let records = batch.bytes.get(HEADER_LEN..).unwrap_or_default();
         return walk_records(&batch.header, records, rules);
     }
-    rules.check_timestamp(0, batch.header.max_timestamp)?;
+    rules.timestamp_bounds().check(0, batch.header.max_timestamp)?;
     if !rules.needs_records() {
         return Ok(batch.header.max_timestamp);
     }
@@ -172,6 +188,7 @@ fn check_records(
 
 fn walk_records(header: &BatchHeader, records: &[u8], rules: &ProduceRules) -> Result<i64, RecordsError> {
     let mut reader = Reader::new(records);
+    let bounds = rules.timestamp_bounds();
     let mut max_timestamp = NO_TIMESTAMP;
     for index in 0..header.record_count {
         let malformed = |fault| RecordsError::Malformed { index, fault };
@@ -183,7 +200,7 @@ fn walk_records(header: &BatchHeader, records: &[u8], rules: &ProduceRules) -> R
             return Err(RecordsError::MissingKey { index });
         }
         let timestamp = header.base_timestamp.wrapping_add(record.timestamp_delta);
-        rules.check_timestamp(index, timestamp)?;
+        bounds.check(index, timestamp)?;
         max_timestamp = max_timestamp.max(timestamp);
     }
     match reader.remaining() {

@@ -12,7 +12,7 @@ use crate::{Compression, RecordsError};
 
 /// Which header checksum LZ4 frames have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lz4Header {
+pub(crate) enum Lz4Header {
     /// The one of LZ4's specification: magic 1 and 2.
     Standard,
     /// The one of old Kafka: magic 0.

@@ -12,7 +12,7 @@ use flate2::write::GzEncoder;
 
 use crate::{Compression, RecordsError};
 
-pub use lz4::Lz4Header;
+pub(crate) use lz4::Lz4Header;
 
 /// The largest window of a zstd frame that is taken, as a power of two: what `zstd -22` writes.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
@@ -24,7 +24,7 @@ const ZSTD_LEVEL: i32 = 3;
 /// # Errors
 /// [`RecordsError::Decompress`] for what the codec cannot read, [`RecordsError::DecompressedTooLarge`] beyond the
 /// limit.
-pub fn decompress(
+pub(crate) fn decompress(
     codec: Compression,
     input: &[u8],
     limit: usize,
@@ -50,7 +50,7 @@ pub fn decompress(
 ///
 /// # Errors
 /// [`RecordsError::Compress`].
-pub fn compress(
+pub(crate) fn compress(
     codec: Compression,
     input: &[u8],
     out: &mut Vec<u8>,

@@ -6,11 +6,13 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic,
                                    ResourceType)
 
-from lines import Member, decode, encode, serve
+from lines import Flood, Member, decode, encode, serve
 
 BOOTSTRAP = None
 PRODUCERS = {}
 MEMBERS = {}
+FLOODS = {}
+LONERS = {}
 ADMIN = {}
 TIMESTAMP_TYPES = {confluent_kafka.TIMESTAMP_CREATE_TIME: 0, confluent_kafka.TIMESTAMP_LOG_APPEND_TIME: 1}
 
@@ -52,6 +54,18 @@ def produce(topic, records, acks=None, codec="none", idempotent=None):
         if not isinstance(outcome, list):
             raise KafkaException(outcome) if outcome else TimeoutError("no delivery report")
     return done
+
+
+def flood(name, topic, partitions, pause):
+    """Idempotent, acks=all, and patient enough for a broker that comes back."""
+    sender = Producer({"bootstrap.servers": BOOTSTRAP, "enable.idempotence": True, "linger.ms": 5,
+                       "message.timeout.ms": 60000, "reconnect.backoff.max.ms": 500, "socket.timeout.ms": 10000})
+
+    def send(value, partition, done):
+        sender.produce(topic, value, partition=partition,
+                       on_delivery=lambda error, message: done(error, message.offset()))
+        sender.poll(0)
+    FLOODS[name] = Flood(send, lambda: sender.flush(60), name, partitions, pause)
 
 
 def shown(message):
@@ -122,6 +136,15 @@ def commit(name, offsets, metadata=""):
     MEMBERS[name].run(task)
 
 
+def commit_alone(group, topic, partition, offset):
+    """A commit by a consumer that is in no group, with generation -1."""
+    if group not in LONERS:
+        LONERS[group] = Consumer({"bootstrap.servers": BOOTSTRAP, "group.id": group, "socket.timeout.ms": 5000})
+    answer = LONERS[group].commit(offsets=[TopicPartition(topic, partition, offset)], asynchronous=False)[0]
+    if answer.error:
+        raise KafkaException(answer.error)
+
+
 def committed(group, topic, partition):
     consumer = Consumer({"bootstrap.servers": BOOTSTRAP, "group.id": group})
     try:
@@ -190,6 +213,7 @@ serve({
     "join": join, "commit": commit, "committed": committed,
     "drain": lambda name: MEMBERS[name].drain(),
     "leave": lambda name: MEMBERS.pop(name).run(None),
+    "flood": flood, "flood_stop": lambda name: FLOODS.pop(name).stop(), "commit_alone": commit_alone,
     "create_topic": create_topic, "create_partitions": create_partitions, "delete_topic": delete_topic,
     "list_topics": list_topics, "alter_config": alter_config, "describe_config": describe_config,
     "describe_group": describe_group,

@@ -6,11 +6,12 @@ import kafka
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
-from lines import Member, decode, encode, serve
+from lines import Flood, Member, decode, encode, serve
 
 BOOTSTRAP = None
 PRODUCERS = {}
 MEMBERS = {}
+FLOODS = {}
 
 
 def hello(bootstrap):
@@ -54,6 +55,18 @@ def produce(topic, records, acks=None, codec="none", idempotent=None):
     sender.flush(timeout=20)
     done = [future.get(timeout=20) for future in futures]
     return [[meta.partition, meta.offset if acks != 0 else None] for meta in done]
+
+
+def flood(name, topic, partitions, pause):
+    """Idempotent and acks=all, as 3.x does by default, and patient enough for a broker that comes back."""
+    sender = KafkaProducer(bootstrap_servers=BOOTSTRAP, linger_ms=5, delivery_timeout_ms=60000, request_timeout_ms=10000,
+                           reconnect_backoff_max_ms=500, max_block_ms=60000)
+
+    def send(value, partition, done):
+        sending = sender.send(topic, value=value, partition=partition)
+        sending.add_callback(lambda meta: done(None, meta.offset))
+        sending.add_errback(lambda error: done(error, None))
+    FLOODS[name] = Flood(send, lambda: sender.flush(timeout=60), name, partitions, pause)
 
 
 def shown(message):
@@ -152,6 +165,7 @@ def create_topic(topic, partitions, replicas, config=None):
 serve({
     "hello": hello, "produce": produce, "consume": consume, "offsets": offsets, "create_topic": create_topic,
     "join": join, "commit": commit, "committed": committed,
+    "flood": flood, "flood_stop": lambda name: FLOODS.pop(name).stop(),
     "drain": lambda name: MEMBERS[name].drain(),
     "leave": lambda name: MEMBERS.pop(name).run(None),
 }, lambda error: getattr(error, "errno", None))

@@ -9,6 +9,7 @@ import os
 import queue
 import sys
 import threading
+import time
 import traceback
 
 
@@ -87,3 +88,41 @@ class Member:
         with self._lock:
             records, self.records = self.records, []
         return {"records": records, "error": self.error}
+
+
+class Flood:
+    """Produces numbered records, one partition after the other, until stopped, and keeps what was acknowledged.
+
+    `send(value, partition, done)` starts one and calls done(error, offset) when its outcome is known.
+    """
+
+    def __init__(self, send, flush, prefix, partitions, pause):
+        self.acked, self.failed, self.sent = [], [], 0
+        self._send, self._flush = send, flush
+        self._prefix, self._partitions, self._pause = prefix, partitions, pause
+        self._going = True
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        while self._going:
+            partition, value = self.sent % self._partitions, "%s-%d" % (self._prefix, self.sent)
+
+            def done(error, offset, partition=partition, value=value):
+                if error is None:
+                    self.acked.append([value, partition, offset])
+                else:
+                    self.failed.append([value, str(error)])
+            try:
+                self._send(value.encode(), partition, done)
+            except Exception as error:  # a full queue while the broker is away
+                self.failed.append([value, str(error)])
+            self.sent += 1
+            time.sleep(self._pause)
+
+    def stop(self):
+        """Waits for what is under way; returns what was acknowledged and what failed."""
+        self._going = False
+        self._thread.join()
+        self._flush()
+        return {"acked": self.acked, "failed": self.failed, "sent": self.sent}

@@ -48,6 +48,8 @@ public class Driver {
         Map.entry("offsets", Driver::offsets),
         Map.entry("join", Driver::join),
         Map.entry("drain", request -> member(request).drain()),
+        Map.entry("flood", Flood::start),
+        Map.entry("flood_stop", Flood::stop),
         Map.entry("commit", Driver::commit),
         Map.entry("committed", Driver::committed),
         Map.entry("leave", request -> MEMBERS.remove(request.get("name").asText()).leave()));

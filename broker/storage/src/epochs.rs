@@ -61,13 +61,19 @@ impl LeaderEpochs {
 
     /// Notes that `epoch` writes from `start_offset` on. Entries that contradict it are dropped.
     pub(crate) fn assign(&mut self, epoch: i32, start_offset: i64) {
-        if epoch < 0
-            || self.latest().is_some_and(|last| last.epoch == epoch && last.start_offset <= start_offset)
-        {
+        if epoch < 0 {
             return;
         }
-        while self.latest().is_some_and(|last| last.epoch >= epoch || last.start_offset >= start_offset) {
+        let known = |last: EpochEntry| last.epoch == epoch && last.start_offset <= start_offset;
+        while self
+            .latest()
+            .is_some_and(|last| !known(last) && (last.epoch >= epoch || last.start_offset >= start_offset))
+        {
             self.entries.pop();
+            self.dirty = true;
+        }
+        if self.latest().is_some_and(known) {
+            return;
         }
         self.entries.push(EpochEntry { epoch, start_offset });
         self.dirty = true;

@@ -87,6 +87,12 @@ pub enum StorageError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The log was closed in order; what is appended now would not be found by the next start.
+    #[error("the log {path} is closed")]
+    Closed {
+        /// The log's directory.
+        path: PathBuf,
+    },
     /// The log was deleted.
     #[error("the log {path} was deleted")]
     Deleted {

@@ -103,11 +103,12 @@ impl Log {
         self.log_end_offset().saturating_sub(self.recovery_point())
     }
 
-    /// Syncs everything and leaves what the next start needs to scan nothing. The answer is the recovery point.
+    /// Syncs everything, leaves what the next start needs to scan nothing, and takes no more writes. The answer is
+    /// the recovery point.
     ///
     /// # Errors
     /// Something could not be written; the data directory must not be marked as cleanly shut down then.
-    pub fn close_clean(mut self) -> Result<i64, StorageError> {
+    pub fn close_clean(&mut self) -> Result<i64, StorageError> {
         self.shared.check_writable()?;
         let end = self.log_end_offset();
         if self.active.size() > 0 {
@@ -117,11 +118,12 @@ impl Log {
         if !self.snapshots.contains(end) && end > 0 {
             self.take_snapshot(end, Durability::Machine);
         }
+        self.shared.mark_closed();
         Ok(point)
     }
 
     /// The log's directory is about to be deleted: nobody reads or writes it any more.
-    pub fn delete(self) {
+    pub fn delete(&mut self) {
         self.shared.mark_deleted();
         self.shared.segments().iter().for_each(|segment| segment.mark_removed());
     }

@@ -102,6 +102,10 @@ fn scan_from(
                 Some(format!("offset {} is too far from the segment's first", batch.header.last_offset()));
             break;
         }
+        if good == start {
+            // The checkpoint may tell of epochs whose records a crash took. The batches know.
+            epochs.truncate_from_end(batch.header.base_offset);
+        }
         epochs.assign(batch.header.partition_leader_epoch, batch.header.base_offset);
         good = batch.end();
         found.next_offset = batch.header.next_offset();

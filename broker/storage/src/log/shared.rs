@@ -26,6 +26,7 @@ pub(crate) struct Shared {
     /// Counts truncations: bytes below the size that a reader saw may have changed if it has moved.
     truncations: AtomicU64,
     deleted: AtomicBool,
+    closed: AtomicBool,
     poison: OnceLock<String>,
     /// Leader epochs.
     pub(crate) epochs: RwLock<LeaderEpochs>,
@@ -49,6 +50,7 @@ impl Shared {
             log_end_offset: AtomicI64::new(offsets.log_end),
             truncations: AtomicU64::new(0),
             deleted: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             poison: OnceLock::new(),
             epochs: RwLock::new(epochs),
             recovery_point: Mutex::new(offsets.recovery_point),
@@ -93,6 +95,10 @@ impl Shared {
         self.deleted.store(true, Ordering::Release);
     }
 
+    pub(crate) fn mark_closed(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
     /// Takes no more writes. The first reason stays.
     pub(crate) fn poison(&self, reason: &StorageError) {
         if self.poison.set(reason.to_string()).is_ok() {
@@ -108,9 +114,12 @@ impl Shared {
         Ok(())
     }
 
-    /// An error where the log is deleted or poisoned.
+    /// An error where the log is deleted, closed or poisoned.
     pub(crate) fn check_writable(&self) -> Result<(), StorageError> {
         self.check_readable()?;
+        if self.closed.load(Ordering::Acquire) {
+            return Err(StorageError::Closed { path: self.dir.to_path_buf() });
+        }
         match self.poison.get() {
             Some(reason) => {
                 Err(StorageError::Poisoned { path: self.dir.to_path_buf(), reason: reason.clone() })

@@ -41,6 +41,12 @@ impl Log {
         let (kept, gone) = segments.split_at(above.min(segments.len()));
         let Some(active) = kept.last().cloned() else { return Ok(self.log_end_offset()) };
         let (position, end) = cut_position(&active, offset)?;
+        let log_start = self.log_start_offset();
+        if end < log_start {
+            // The batch lies across the log start offset: without it nothing is left that may be read.
+            self.start_anew(log_start, now_ms)?;
+            return Ok(log_start);
+        }
         // Readers first stop seeing what goes; a read under way notices the count and begins anew.
         self.shared.set_log_end_offset(end);
         self.shared.count_truncation();

@@ -20,6 +20,10 @@ impl<R> Group<R> {
     /// Takes a SyncGroup. The answer comes at once, or when the leader's assignment is committed.
     pub(crate) fn sync(&mut self, request: SyncRequest, token: R, cx: &mut Context<'_, R>) {
         if let Err(error) = self.validate_sync(&request) {
+            // It is a member and alive, though it comes too late.
+            if error == Error::RebalanceInProgress {
+                self.touch(&request.member_id, cx.now_ms);
+            }
             return cx.out.reply(token, Response::Sync(SyncResponse::failed(error)));
         }
         self.sync_received(&request.member_id);

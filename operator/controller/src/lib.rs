@@ -1,1 +1,22 @@
 //! The control plane as pure decisions: placement, election, lease judgement. No kube client, no clock, no async.
+//!
+//! [`Controller`] is fed with what watches show of one KafkaCluster and answers with what to write. The operator
+//! carries it out against the API server, the embedded mode in memory.
+
+pub mod broker;
+pub mod chunks;
+mod controller;
+pub mod election;
+pub mod lease;
+pub mod placement;
+mod plan;
+mod status;
+mod topics;
+mod writes;
+
+#[cfg(test)]
+mod tests;
+
+pub use broker::{Broker, Brokers, Liveness};
+pub use controller::{Cluster, Controller, Removal};
+pub use plan::{ChunkWrite, Note, Plan, StatusWrite, Summary};

@@ -1,0 +1,34 @@
+//! What is known of brokers.
+
+use std::collections::BTreeMap;
+
+use milena_crds::partition::Generation;
+
+/// Whether a broker works, as far as anyone can tell. A hint for elections, never a fence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Liveness {
+    /// Its Lease changes.
+    Alive,
+    /// Nobody can tell yet: no elections for it or against it.
+    Unknown,
+    /// Its process, its pod or its Lease is gone.
+    Dead,
+}
+
+/// A broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broker {
+    /// Whether it works.
+    pub liveness: Liveness,
+    /// Broker epoch: rises at every start.
+    pub epoch: i64,
+    /// Generation of its data directory.
+    pub generation: Generation,
+    /// Its rack; brokers without one share the rack without a name.
+    pub rack: Option<String>,
+    /// It wants to be rid of its leadership.
+    pub draining: bool,
+}
+
+/// Brokers by id. Who is missing is dead.
+pub type Brokers = BTreeMap<i32, Broker>;

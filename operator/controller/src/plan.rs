@@ -1,0 +1,273 @@
+//! What to write, from what is known and what has changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use milena_crds::KafkaPartitionsSpec;
+use milena_crds::cluster::MissingTopic;
+use milena_crds::partition::{PartitionKey, PartitionState};
+use milena_crds::settings::{Config, effective, topic_setting};
+use milena_crds::topic::KafkaTopicStatus;
+use uuid::Uuid;
+
+use crate::broker::Liveness;
+use crate::controller::Controller;
+use crate::election::{Ballot, Why};
+use crate::writes::Writes;
+
+/// How long the data of a missing topic is kept.
+pub(crate) const MISSING_KEPT: SignedDuration = SignedDuration::from_hours(24);
+
+/// What to write. Objects first; statuses may be written meanwhile, they do not depend on them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// KafkaPartitions objects, each whole: to be created, or put with the resourceVersion that was last seen.
+    pub chunks: Vec<ChunkWrite>,
+    /// Statuses of KafkaTopics.
+    pub topics: Vec<StatusWrite>,
+    /// What happened, for Events.
+    pub notes: Vec<Note>,
+}
+
+/// A KafkaPartitions object to write. Its answer, or after a conflict what is there instead, goes into
+/// [`Controller::apply_chunk`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChunkWrite {
+    /// Number of the object.
+    pub chunk: u32,
+    /// It is not there yet.
+    pub create: bool,
+    /// All of it.
+    pub spec: KafkaPartitionsSpec,
+}
+
+/// The status of a KafkaTopic to write; [`Controller::status_done`] says that it was tried.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StatusWrite {
+    /// Name of the object.
+    pub name: String,
+    /// Its uid, so that no object of the same name gets the status of another.
+    pub uid: Option<String>,
+    /// The whole status.
+    pub status: KafkaTopicStatus,
+}
+
+/// Something to tell people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Name of the KafkaTopic; without one it is about the KafkaCluster.
+    pub topic: Option<String>,
+    /// Whether it is something to worry about.
+    pub warning: bool,
+    /// One word.
+    pub reason: &'static str,
+    /// What happened, and what to do.
+    pub message: String,
+}
+
+/// Numbers of the whole cluster, for its status.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// KafkaTopics.
+    pub topics: usize,
+    /// Partitions.
+    pub partitions: usize,
+    /// Partitions without a leader.
+    pub offline: usize,
+    /// Topics that have data and no KafkaTopic.
+    pub missing: Vec<MissingTopic>,
+    /// One more than the highest id of a broker that holds a replica: below this the cluster cannot be scaled.
+    pub brokers_in_use: i32,
+}
+
+impl Controller {
+    /// What to write now, `now` by the clock on the wall. What is in the plan counts as handed over: statuses come
+    /// again only after [`Controller::status_done`], objects only after [`Controller::apply_chunk`] or
+    /// [`Controller::chunk_failed`].
+    pub fn plan(&mut self, now: Timestamp) -> Plan {
+        let mut plan = Plan::default();
+        // The parts read what is known while they fill the writes.
+        let chunks = std::mem::take(&mut self.chunks);
+        let name = self.name.clone();
+        let mut writes = Writes::new(&chunks, &name, now);
+        if self.cluster.is_some() {
+            self.hold_elections(&mut writes, &mut plan.notes);
+        }
+        self.look_after_missing(&mut writes, &mut plan.notes, now);
+        for id in std::mem::take(&mut self.doomed) {
+            writes.delete(id);
+        }
+        for topic in std::mem::take(&mut self.dirty) {
+            self.reconcile_topic(&topic, &chunks, &mut writes, &mut plan, now);
+        }
+        plan.chunks = writes.finish(&self.absent);
+        self.absent.clear();
+        self.chunks = chunks;
+        plan
+    }
+
+    /// The writing of an object failed, or nobody knows how it ended: what it was for is looked at again. Before, hand
+    /// in what is there now by [`Controller::apply_chunk`] (rule 1: a proposal is repeated, never taken back).
+    pub fn chunk_failed(&mut self, write: &ChunkWrite) {
+        self.dirty_chunks.insert(write.chunk);
+        if write.create && self.chunks.objects().contains_key(&write.chunk) {
+            self.absent.insert(write.chunk);
+        }
+        let there: BTreeSet<Uuid> = write.spec.partitions.keys().filter_map(|key| topic_of(key)).collect();
+        for id in there {
+            self.dirty.extend(self.ids.get(&id).into_iter().flatten().cloned());
+        }
+        for id in write.spec.deleted.keys().filter_map(|id| Uuid::parse_str(id).ok()) {
+            if self.chunks.chunks_of(id).any(|chunk| chunk == write.chunk) {
+                self.doomed.insert(id);
+            }
+        }
+    }
+
+    /// Numbers of the whole cluster.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let (partitions, offline) = self.chunks.totals();
+        let missing = self.orphans.iter().filter_map(|(id, since)| Some((id, since.as_ref()?)));
+        Summary {
+            topics: self.topics.len(),
+            partitions,
+            offline,
+            missing: missing.map(|(id, since)| self.missing_topic(*id, since)).collect(),
+            brokers_in_use: self.chunks.load().highest().map_or(0, |id| id.saturating_add(1)),
+        }
+    }
+
+    /// When [`Controller::plan`] has to be called although nothing changed: when the time of a missing topic is up.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.orphans.values().flatten().filter_map(|since| since.0.checked_add(MISSING_KEPT).ok()).min()
+    }
+
+    fn missing_topic(&self, id: Uuid, since: &Time) -> MissingTopic {
+        MissingTopic {
+            topic_id: id.as_hyphenated().to_string(),
+            partitions: i32::try_from(self.chunks.partitions(id).len()).unwrap_or(i32::MAX),
+            since: since.clone(),
+            keep_until: Time(since.0.checked_add(MISSING_KEPT).unwrap_or(Timestamp::MAX)),
+        }
+    }
+
+    /// Rule 12: what is missing is reported, and dropped only when a person says so or its day is over.
+    fn look_after_missing(&mut self, writes: &mut Writes<'_>, notes: &mut Vec<Note>, now: Timestamp) {
+        let Some(cluster) = &self.cluster else { return };
+        for (id, since) in &mut self.orphans {
+            let reported = cluster.missing.get(id).cloned();
+            let new = since.is_none() && reported.is_none();
+            let since = since.get_or_insert(reported.unwrap_or(Time(now)));
+            if new {
+                notes.push(missing_note(*id));
+            }
+            if cluster.drop.contains(id) || now.duration_since(since.0) >= MISSING_KEPT {
+                writes.delete(*id);
+            }
+        }
+    }
+
+    /// Elections in every object that changed, or that a broker's change concerns.
+    fn hold_elections(&mut self, writes: &mut Writes<'_>, notes: &mut Vec<Note>) {
+        let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
+        for chunk in std::mem::take(&mut self.dirty_chunks) {
+            if !writes.is_known(chunk) {
+                continue;
+            }
+            self.elect_in(chunk, writes, notes, &mut counts);
+        }
+        for (reason, count) in counts {
+            let (warning, message) = match reason {
+                "PartitionsOffline" => {
+                    (true, format!("{count} partitions have no leader: no replica can lead"))
+                }
+                "LeadersRestarted" => {
+                    (false, format!("{count} partitions are led again by their restarted broker"))
+                }
+                _ => (false, format!("{count} partitions have a new leader")),
+            };
+            notes.push(Note { topic: None, warning, reason, message });
+        }
+    }
+
+    fn elect_in(
+        &mut self,
+        chunk: u32,
+        writes: &mut Writes<'_>,
+        notes: &mut Vec<Note>,
+        counts: &mut BTreeMap<&'static str, usize>,
+    ) {
+        let before = writes.object(chunk).clone();
+        let mut leaders = BTreeSet::new();
+        for (key, text) in &before.partitions {
+            let (Ok(key), Ok(state)) = (key.parse::<PartitionKey>(), text.parse::<PartitionState>()) else {
+                continue;
+            };
+            let owners = self.ids.get(&key.topic_id);
+            let elected_in = state.leader.and_then(|id| before.broker_epochs.get(&id.to_string())).copied();
+            let min_insync_replicas = self.min_insync_replicas(key.topic_id);
+            let ballot = Ballot { state: &state, brokers: &self.brokers, elected_in, min_insync_replicas };
+            let Some((next, why)) = ballot.decide() else {
+                leaders.extend(state.leader);
+                if state.leader.is_none() {
+                    // The status says why, and that may have changed.
+                    self.dirty.extend(owners.into_iter().flatten().cloned());
+                }
+                continue;
+            };
+            leaders.extend(next.leader);
+            match why {
+                Why::Elected => *counts.entry("LeadersElected").or_default() += 1,
+                Why::Restarted => *counts.entry("LeadersRestarted").or_default() += 1,
+                Why::Offline => *counts.entry("PartitionsOffline").or_default() += 1,
+                Why::Recovered => notes.push(possible_loss(owners, key, &next)),
+            }
+            writes.put(chunk, key, &next);
+        }
+        let epochs = leaders.into_iter().filter_map(|id| {
+            let known = before.broker_epochs.get(&id.to_string()).copied();
+            let broker = self.brokers.get(&id).filter(|broker| broker.liveness == Liveness::Alive);
+            Some((id.to_string(), broker.map(|broker| broker.epoch).or(known)?))
+        });
+        writes.object(chunk).broker_epochs = epochs.collect();
+    }
+
+    /// `min.insync.replicas` of a topic.
+    pub(crate) fn min_insync_replicas(&self, id: Uuid) -> usize {
+        let nothing = Config::new();
+        let object = self.ids.get(&id).and_then(|names| self.topics.get(names.first()?));
+        let topic = object.map_or(&nothing, |entry| &entry.object.spec.config);
+        let broker = self.cluster.as_ref().map_or(&nothing, |cluster| &cluster.config);
+        let value =
+            topic_setting("min.insync.replicas").map(|setting| effective(setting, topic, broker).value);
+        value.and_then(|value| value.trim().parse().ok()).unwrap_or(1)
+    }
+}
+
+fn topic_of(key: &str) -> Option<Uuid> {
+    key.parse::<PartitionKey>().ok().map(|key| key.topic_id)
+}
+
+fn missing_note(id: Uuid) -> Note {
+    let message = format!(
+        "the KafkaTopic of topic id {id} is missing, and nobody saw it deleted. Its data is kept for a day. To keep it, \
+         create a KafkaTopic with the annotation {}: {id}; to drop it now, set the annotation {}: {id} on the \
+         KafkaCluster",
+        milena_crds::names::TOPIC_ID,
+        milena_crds::names::DROP_TOPICS,
+    );
+    Note { topic: None, warning: true, reason: "TopicMissing", message }
+}
+
+fn possible_loss(owners: Option<&BTreeSet<String>>, key: PartitionKey, state: &PartitionState) -> Note {
+    let broker = state.leader.unwrap_or_default();
+    let message = format!(
+        "partition {} is led by broker {broker} with what its disk kept when its machine stopped: records that were \
+         not on disk yet are lost",
+        key.partition
+    );
+    Note { topic: owners.and_then(BTreeSet::first).cloned(), warning: true, reason: "PossibleLoss", message }
+}

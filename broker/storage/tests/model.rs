@@ -232,8 +232,9 @@ impl Model {
         logs.filter(|path| path.extension().is_some_and(|suffix| suffix == "log")).max().unwrap()
     }
 
-    /// Damages the last segment, but nothing below `safe`. The answer is the offset from which all is lost.
-    fn damage(&self, fault: &Fault, safe: i64) -> Option<i64> {
+    /// Damages the last segment, but nothing below `safe`. The answer is the offset from which all is lost,
+    /// and whether the file shows it.
+    fn damage(&self, fault: &Fault, safe: i64) -> Option<(i64, bool)> {
         let path = self.last_segment();
         let base: i64 = path.file_stem().unwrap().to_str().unwrap().parse().unwrap();
         let in_segment: Vec<&Stored> = self.batches.iter().filter(|batch| batch.base >= base).collect();
@@ -255,9 +256,9 @@ impl Model {
             }
             Fault::Torn(permille) => {
                 let position = size * permille / 1000;
-                let (base, _) = at(position).filter(|(base, _)| *base >= safe)?;
+                let (base, within) = at(position).filter(|(base, _)| *base >= safe)?;
                 file.set_len(position).unwrap();
-                Some(base)
+                Some((base, within > 0))
             }
             Fault::Flip { permille, bit } => {
                 let position = size * permille / 1000;
@@ -269,7 +270,7 @@ impl Model {
                 let mut byte = [0];
                 file.read_exact_at(&mut byte, position).unwrap();
                 file.write_all_at(&[byte[0] ^ (1 << bit)], position).unwrap();
-                Some(base)
+                Some((base, true))
             }
         }
     }
@@ -278,14 +279,14 @@ impl Model {
         let point = self.log.recovery_point();
         let safe = if mode == OpenMode::Recover { point } else { 0 };
         let lost_from = self.damage(fault, safe);
-        if let Some(offset) = lost_from {
+        if let Some((offset, _)) = lost_from {
             self.keep_below(offset);
         }
         let (log, report) = support::open(&self.dir, &self.config, start(mode, point, self.log_start));
         self.log = log;
         assert_eq!(
             report.lost_bytes(),
-            lost_from.is_some() || matches!(fault, Fault::Garbage(_)),
+            lost_from.is_some_and(|(_, shown)| shown) || matches!(fault, Fault::Garbage(_)),
             "{report:?}"
         );
     }

@@ -133,6 +133,3 @@ pub(crate) struct IndexedBatch {
     /// Its largest timestamp, ms.
     pub(crate) max_timestamp: i64,
 }
-
-#[cfg(test)]
-mod tests;

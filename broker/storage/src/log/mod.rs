@@ -127,6 +127,3 @@ impl Log {
         self.shared.segments().iter().for_each(|segment| segment.close_if_idle());
     }
 }
-
-#[cfg(test)]
-mod tests;

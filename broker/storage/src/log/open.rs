@@ -188,7 +188,7 @@ fn recover(
         // Files are missing, or damage went further than deletions: nothing is left that may be read.
         for gone in segments.drain(..).rev() {
             remove_files(dir, gone.base_offset)?;
-            report.removed_segments = report.removed_segments.saturating_add(1);
+            report.removed_segments = report.removed_segments.saturating_add(usize::from(gone.size() > 0));
         }
         epochs.clear();
     }

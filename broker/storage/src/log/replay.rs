@@ -61,7 +61,7 @@ fn replay(
         let start = if segment.base_offset < from { segment.position_before(from)? } else { 0 };
         let mut scan = segment.scan(start, segment.size())?;
         while let Some(batch) = scan.next_header()? {
-            if batch.header.base_offset < from {
+            if batch.header.last_offset() < from {
                 continue;
             }
             snapshots.written(crate::num::to_u64(batch.header.size_in_bytes()));

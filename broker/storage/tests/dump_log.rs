@@ -1,0 +1,97 @@
+//! The files as Kafka's own tool reads them. MILENA_KAFKA_TOOLS names a program that runs `kafka-dump-log.sh` as
+//! its verb `dump-log`; without it the test says so, and in CI it fails.
+#![allow(missing_docs)]
+
+mod support;
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+};
+
+use milena_records::Compression;
+use milena_storage::{Log, LogConfig};
+use support::{NOW, append_in, batch, compressed, idempotent};
+
+fn tool() -> Option<PathBuf> {
+    let tool = env::var_os("MILENA_KAFKA_TOOLS").map(PathBuf::from);
+    if tool.is_none() {
+        assert!(env::var_os("CI").is_none(), "MILENA_KAFKA_TOOLS must be set in CI");
+        eprintln!("skipped: MILENA_KAFKA_TOOLS names no Kafka tools");
+    }
+    tool
+}
+
+fn dump(tool: &Path, files: &[PathBuf], arguments: &[&str]) -> String {
+    let files: Vec<&str> = files.iter().map(|file| file.to_str().unwrap()).collect();
+    let output = Command::new(tool).args(["dump-log", "--files", &files.join(",")]).args(arguments).output();
+    let output = output.unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+/// A log of several segments, closed in order.
+fn written(dir: &Path) -> Log {
+    let config =
+        Arc::new(LogConfig { segment_bytes: 20_000, index_interval_bytes: 500, ..LogConfig::default() });
+    let mut log = Log::create(dir, Some(milena_storage::ids::random()), config, NOW).unwrap();
+    let value = vec![b'v'; 300];
+    for (sequence, epoch) in (0..200).zip([0, 0, 1].into_iter().chain(std::iter::repeat(4))) {
+        let timestamp = NOW + i64::from(sequence) * 10;
+        append_in(&mut log, &idempotent(4711, 2, sequence * 2, timestamp, &[&value, b"second"]), epoch)
+            .unwrap();
+    }
+    let codecs = [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
+    for (codec, at) in codecs.into_iter().zip(1..) {
+        append_in(&mut log, &compressed(codec, NOW + 3000 + at, &[&value, &value]), 4).unwrap();
+    }
+    append_in(&mut log, &batch(NOW + 4000, &[b"last"]), 4).unwrap();
+    log.close_clean().unwrap();
+    log
+}
+
+fn files(dir: &Path, suffix: &str) -> Vec<PathBuf> {
+    let all = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let mut found: Vec<PathBuf> =
+        all.filter(|path| path.extension().is_some_and(|ext| ext == suffix)).collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn kafka_reads_every_file() {
+    let Some(tool) = tool() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("sample-0");
+    let log = written(&dir);
+    let logs = files(&dir, "log");
+    assert!(logs.len() > 3, "{logs:?}");
+
+    let text = dump(&tool, &logs, &["--print-data-log", "--deep-iteration"]);
+    let offsets: Vec<i64> = text
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("| offset: "))
+        .map(|rest| rest.split_whitespace().next().unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(offsets, (0..log.log_end_offset()).collect::<Vec<i64>>());
+    assert!(!text.contains("isvalid: false"), "{text}");
+    for wanted in ["compresscodec: zstd", "producerId: 4711", "partitionLeaderEpoch: 4", "payload: last"] {
+        assert!(text.contains(wanted), "{wanted} is missing");
+    }
+
+    // Without complaints of the tool, which compares each index with its log.
+    let indexes: Vec<PathBuf> = [files(&dir, "index"), files(&dir, "timeindex")].concat();
+    assert_eq!(indexes.len(), logs.len() * 2);
+    let text = dump(&tool, &indexes, &[]);
+    assert!(!text.to_lowercase().contains("mismatch") && !text.contains("Found"), "{text}");
+    assert!(text.lines().filter(|line| line.starts_with("offset: ")).count() > 20, "{text}");
+    assert!(text.lines().filter(|line| line.starts_with("timestamp: ")).count() > 20, "{text}");
+
+    let snapshots = files(&dir, "snapshot");
+    let text = dump(&tool, snapshots.last().map(std::slice::from_ref).unwrap(), &[]);
+    assert!(text.contains("producerId: 4711 producerEpoch: 2"), "{text}");
+    assert!(text.contains("firstSequence: 398") && text.contains("lastSequence: 399"), "{text}");
+}

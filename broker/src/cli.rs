@@ -19,9 +19,9 @@ pub struct Cli {
     #[arg(long, env = "MILENA_DATA_DIR", default_value = "./milena-data", value_name = "DIR")]
     pub data_dir: PathBuf,
 
-    /// Number of brokers in this process, on consecutive ports.
-    #[arg(long, env = "MILENA_BROKERS", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
-    pub brokers: u16,
+    /// Number of brokers in this process, on consecutive ports [default: 1, or that of an applied KafkaCluster].
+    #[arg(long, env = "MILENA_BROKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub brokers: Option<u16>,
 
     /// A broker setting by Kafka's own name, such as num.partitions=3. May be repeated; in the environment one a
     /// line.
@@ -124,7 +124,7 @@ mod tests {
         let cli = Cli::parse_from(["milena-broker"]);
         assert_eq!(cli.listen, SocketAddr::from(([127, 0, 0, 1], 9092)));
         assert_eq!(cli.data_dir, PathBuf::from("./milena-data"));
-        assert_eq!((cli.brokers, cli.config.len(), cli.apply.len()), (1, 0, 0));
+        assert_eq!((cli.brokers, cli.config.len(), cli.apply.len()), (None, 0, 0));
     }
 
     #[test]

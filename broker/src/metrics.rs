@@ -8,7 +8,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::api::TABLE;
+use crate::{api::TABLE, partitions::Hosted};
 
 /// Counters and gauges of one broker. Each is an atomic: counting costs a record's path nanoseconds.
 pub struct Metrics {
@@ -93,6 +93,14 @@ impl Metrics {
             connections,
             coordination_reachable,
         }
+    }
+
+    /// Shows how many replicas there are.
+    pub fn show_replicas(&self, hosted: &Hosted) {
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        self.replicas.set(count(hosted.replicas().count()));
+        self.leaders.set(count(hosted.replicas().filter(|replica| replica.is_leader()).count()));
+        self.failed_replicas.set(count(hosted.failed()));
     }
 
     /// Everything, as Prometheus reads it.

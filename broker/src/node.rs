@@ -1,6 +1,12 @@
 //! One broker: what its connections, its partitions and its coordination share.
 
-use std::sync::Arc;
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
@@ -27,6 +33,11 @@ pub struct Broker {
     pub metrics: Metrics,
     /// Who keeps and decides on the cluster's state.
     pub coordination: Arc<dyn Coordination>,
+    /// Where the logs are.
+    pub data_dir: PathBuf,
+    /// Counts this broker's starts (`leaseTransitions`).
+    epoch: AtomicI64,
+    started: watch::Sender<bool>,
     config: ArcSwap<BrokerConfig>,
     view: ArcSwap<View>,
     changes: watch::Sender<u64>,
@@ -48,6 +59,7 @@ impl Broker {
         advertised: Advertised,
         config: Arc<BrokerConfig>,
         coordination: Arc<dyn Coordination>,
+        data_dir: PathBuf,
     ) -> Broker {
         Broker {
             id,
@@ -55,6 +67,9 @@ impl Broker {
             limits: Limits::new(config.max_connections, config.queued_request_bytes),
             metrics: Metrics::new(),
             coordination,
+            data_dir,
+            epoch: AtomicI64::new(0),
+            started: watch::Sender::new(false),
             config: ArcSwap::new(config),
             view: ArcSwap::default(),
             changes: watch::Sender::new(0),
@@ -85,6 +100,44 @@ impl Broker {
     pub fn set_view(&self, view: View) {
         self.view.store(Arc::new(view));
         self.changes.send_modify(|version| *version += 1);
+        self.started.send_replace(true);
+    }
+
+    /// Ends once the logs are open and the first view is shown.
+    pub async fn wait_until_ready(&self) {
+        // The sender lives as long as the broker.
+        let _ = self.started.subscribe().wait_for(|started| *started).await;
+    }
+
+    /// Whether the logs are open and a view is shown.
+    pub fn is_ready(&self) -> bool {
+        *self.started.borrow()
+    }
+
+    /// The broker epoch: how often this broker was started.
+    pub fn epoch(&self) -> i64 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    /// Notes the broker epoch that it registered with.
+    pub fn set_epoch(&self, epoch: i64) {
+        self.epoch.store(epoch, Ordering::Relaxed);
+    }
+
+    /// All metrics in the Prometheus text format.
+    pub fn metrics_text(&self) -> String {
+        let open = i64::try_from(self.limits.open_connections()).unwrap_or(i64::MAX);
+        self.metrics.connections.set(open);
+        self.metrics.text().unwrap_or_default()
+    }
+
+    /// Bytes of the data directory's file system, and how many of them are free; -1 where that is unknown.
+    pub fn disk_space(&self) -> (i64, i64) {
+        let bytes = |blocks: u64, size: u64| i64::try_from(blocks.saturating_mul(size)).unwrap_or(i64::MAX);
+        match rustix::fs::statvfs(&self.data_dir) {
+            Ok(space) => (bytes(space.f_blocks, space.f_frsize), bytes(space.f_bavail, space.f_frsize)),
+            Err(_) => (-1, -1),
+        }
     }
 
     /// This broker's replica of a partition of the topic of that name.

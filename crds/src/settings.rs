@@ -21,7 +21,7 @@ use crate::ConfigValue;
 
 pub use broker::BROKER_SETTINGS;
 pub use docs::settings_page;
-pub use effective::{Effective, Source, effective, synonyms};
+pub use effective::{Config, Effective, Source, effective, synonyms};
 pub use kind::{Kind, Range};
 pub use refused::{REFUSED, Refusal};
 pub(crate) use schema::{broker_config_schema, topic_config_schema};

@@ -19,7 +19,7 @@ pub async fn handle(_call: &Call, request: InitProducerIdRequest) -> InitProduce
             .with_producer_id(ProducerId(-1))
             .with_producer_epoch(-1)
     };
-    match request.transactional_id.as_deref() {
+    match request.transactional_id.as_ref().map(|id| id.as_str()) {
         None => {}
         Some("") => return refused(ResponseError::InvalidRequest),
         // Transactions are not offered: their other APIs are absent from ApiVersions.

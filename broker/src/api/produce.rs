@@ -17,15 +17,13 @@ use super::{Call, endpoint, request_wait};
 use crate::{
     cluster::Topic,
     node::View,
-    partitions::{Partition, PartitionError, Produced},
+    partitions::{Partition, PartitionError, ProduceVersion, Produced},
 };
 
 /// From this version on topics are named by id (KIP-516).
 const BY_TOPIC_ID: i16 = 13;
 /// From this version on answers name the leader to go to (KIP-951).
 const TELLS_LEADER: i16 = 10;
-/// From this version on batches may be compressed with zstd (KIP-110).
-const ZSTD: i16 = 7;
 /// acks=all: the answer waits for every in-sync replica.
 const ALL: i16 = -1;
 
@@ -96,7 +94,7 @@ fn append(
     }
     let replica = view.replica(topic, index)?;
     let records = data.records.unwrap_or_default();
-    let produced = replica.append(records, acks == ALL, call.head.api_version >= ZSTD)?;
+    let produced = replica.append(records, acks == ALL, ProduceVersion(call.head.api_version))?;
     call.broker.metrics.bytes_in.inc_by(produced.bytes);
     call.broker.metrics.batches_in.inc();
     Ok((replica, produced))

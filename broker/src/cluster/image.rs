@@ -23,6 +23,9 @@ pub struct ClusterImage {
     /// Ids of all topics that have partition state, those without a name (found missing) included: their data
     /// is kept.
     pub known: HashSet<Uuid>,
+    /// Whether this is what the broker remembered of its former life, because the control plane cannot be reached
+    /// (rule 10).
+    pub from_memory: bool,
     /// Cluster-wide broker settings that can change while brokers run.
     pub settings: Arc<Config>,
 }

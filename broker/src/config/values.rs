@@ -75,6 +75,13 @@ impl Typed for i32 {
     }
 }
 
+impl Typed for u32 {
+    fn read(text: &str) -> u32 {
+        let value = long(text);
+        u32::try_from(value).unwrap_or(if value < 0 { 0 } else { u32::MAX })
+    }
+}
+
 impl Typed for i16 {
     fn read(text: &str) -> i16 {
         let value = long(text);

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use milena_records::{
-    Batch, BatchHeader, Compression, ProduceRules, RecordsError, TimestampType, magic_of, restamped_header,
-    up_convert, validate_produce,
+    Batch, BatchHeader, Compression, ProduceRules, RecordsError, magic_of, restamped_header, up_convert,
+    validate_produce,
 };
 
 use crate::config::TopicConfig;
@@ -12,6 +12,22 @@ use crate::config::TopicConfig;
 const MAX_DECOMPRESSED_BYTES: usize = 100 * 1024 * 1024;
 /// The magic that is stored.
 const MAGIC: i8 = 2;
+
+/// Version of a Produce request, which says what records it may carry.
+#[derive(Clone, Copy, Debug)]
+pub struct ProduceVersion(pub i16);
+
+impl ProduceVersion {
+    /// Message sets of magic 0 and 1: before the record batches of Kafka 0.11.
+    fn takes_message_sets(self) -> bool {
+        self.0 < 3
+    }
+
+    /// zstd (KIP-110).
+    fn takes_zstd(self) -> bool {
+        self.0 >= 7
+    }
+}
 
 /// A batch that may be stored.
 pub struct AcceptedBatch {
@@ -35,16 +51,18 @@ impl AcceptedBatch {
 pub fn accept(
     records: Bytes,
     config: &TopicConfig,
-    allow_zstd: bool,
+    version: ProduceVersion,
     now_ms: i64,
 ) -> Result<AcceptedBatch, RecordsError> {
     let records = match magic_of(&records) {
-        Some(magic) if magic < MAGIC => up_convert(&records, MAX_DECOMPRESSED_BYTES)?,
+        Some(magic) if magic < MAGIC && version.takes_message_sets() => {
+            up_convert(&records, MAX_DECOMPRESSED_BYTES)?
+        }
         _ => records,
     };
     let rules = ProduceRules {
         max_message_bytes: config.max_message_bytes,
-        allow_zstd,
+        allow_zstd: version.takes_zstd(),
         require_keys: config.log.cleanup_compact,
         timestamp_type: config.timestamp_type,
         now_ms,
@@ -57,8 +75,10 @@ pub fn accept(
         Some(codec) if codec != checked.compression => recompress(&records, codec)?,
         _ => records,
     };
-    let restamp = checked.needs_restamp() || config.timestamp_type == TimestampType::LogAppendTime;
-    let header = if restamp {
+    if bytes.len() > config.max_message_bytes {
+        return Err(RecordsError::TooLarge { size: bytes.len(), limit: config.max_message_bytes });
+    }
+    let header = if checked.needs_restamp() {
         restamped_header(&bytes, checked.timestamp_type, checked.max_timestamp)?
     } else {
         BatchHeader::parse(&bytes)?
@@ -72,10 +92,12 @@ fn recompress(records: &Bytes, codec: Compression) -> Result<Bytes, RecordsError
 
 #[cfg(test)]
 mod tests {
-    use milena_records::BatchBuilder;
+    use milena_records::{BatchBuilder, TimestampType};
 
     use super::*;
     use crate::config::{BrokerConfig, Values};
+
+    const NEWEST: ProduceVersion = ProduceVersion(13);
 
     fn topic(settings: &[(&str, &str)]) -> TopicConfig {
         let own = settings.iter().map(|(n, v)| ((*n).to_owned(), (*v).into())).collect();
@@ -91,7 +113,7 @@ mod tests {
     #[test]
     fn a_batch_is_stored_as_it_came() {
         let sent = produced(Compression::None);
-        let accepted = accept(sent.clone(), &topic(&[]), true, 2_000).unwrap();
+        let accepted = accept(sent.clone(), &topic(&[]), NEWEST, 2_000).unwrap();
         assert_eq!(accepted.bytes.as_ptr(), sent.as_ptr(), "not copied");
         assert_eq!(accepted.header, BatchHeader::parse(&sent).unwrap());
     }
@@ -99,7 +121,7 @@ mod tests {
     #[test]
     fn the_topics_codec_counts() {
         let config = topic(&[("compression.type", "zstd")]);
-        let accepted = accept(produced(Compression::Gzip), &config, true, 2_000).unwrap();
+        let accepted = accept(produced(Compression::Gzip), &config, NEWEST, 2_000).unwrap();
         assert_eq!(accepted.header.compression().unwrap(), Compression::Zstd);
         let batch = Batch::parse(&accepted.bytes).unwrap();
         batch.verify_crc().unwrap();
@@ -110,7 +132,7 @@ mod tests {
     #[test]
     fn log_append_time_is_the_brokers() {
         let config = topic(&[("message.timestamp.type", "LogAppendTime")]);
-        let accepted = accept(produced(Compression::None), &config, true, 2_000).unwrap();
+        let accepted = accept(produced(Compression::None), &config, NEWEST, 2_000).unwrap();
         assert_eq!(accepted.header.max_timestamp, 2_000);
         assert_eq!(accepted.header.timestamp_type(), TimestampType::LogAppendTime);
     }
@@ -120,7 +142,7 @@ mod tests {
         let mut builder = BatchBuilder::new(0);
         builder.append(1_000, None, Some(b"v"), &[]).unwrap();
         let sent = builder.build().unwrap();
-        assert!(accept(sent.clone(), &topic(&[]), true, 2_000).is_ok());
-        assert!(accept(sent, &topic(&[("cleanup.policy", "compact")]), true, 2_000).is_err());
+        assert!(accept(sent.clone(), &topic(&[]), NEWEST, 2_000).is_ok());
+        assert!(accept(sent, &topic(&[("cleanup.policy", "compact")]), NEWEST, 2_000).is_err());
     }
 }

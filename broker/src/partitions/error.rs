@@ -2,7 +2,7 @@
 
 use kafka_protocol::{ResponseError, error::ParseResponseErrorCode};
 use milena_records::RecordsError;
-use milena_storage::{StorageError, producer::ProducerError};
+use milena_storage::{ProducerError, StorageError};
 
 /// Kafka's error for a partition, with a message for whoever asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

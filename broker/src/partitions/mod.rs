@@ -3,12 +3,16 @@
 mod accept;
 mod error;
 mod hosted;
+mod housekeeping;
+mod manager;
 mod partition;
 mod read;
 mod waiters;
 
+pub use accept::ProduceVersion;
 pub use error::PartitionError;
 pub use hosted::{Hosted, HostedTopic};
+pub use manager::{Manager, generation};
 pub use partition::{Partition, Produced};
 pub use read::{Fetched, FoundOffset, ReadLimits};
 pub use waiters::FetchWaiter;

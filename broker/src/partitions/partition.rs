@@ -11,12 +11,17 @@ use kafka_protocol::ResponseError;
 use milena_crds::partition::{Member, PartitionState};
 use milena_records::Batch;
 use milena_replication::{Leader, Leadership};
-use milena_storage::{AppendInfo, Log, LogReader, StorageError, producer::Origin};
+use milena_storage::{AppendInfo, Log, LogReader, Origin, StorageError};
 use parking_lot::Mutex;
+use tokio::task::block_in_place;
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
-use super::{FetchWaiter, PartitionError, accept::accept, waiters::Waiters};
+use super::{
+    FetchWaiter, PartitionError,
+    accept::{ProduceVersion, accept},
+    waiters::Waiters,
+};
 use crate::{clock, config::TopicConfig};
 
 /// One replica, on this broker. Appends take its lock; reads take none.
@@ -35,11 +40,14 @@ pub struct Partition {
     inner: Mutex<Inner>,
     high_watermark: AtomicI64,
     leads: AtomicBool,
+    /// When the log was last flushed for `flush.ms`, in milliseconds of the day's clock.
+    flushed_at_ms: AtomicI64,
     waiters: Waiters,
 }
 
 struct Inner {
-    log: Log,
+    /// There until this replica is closed or deleted.
+    log: Option<Log>,
     /// There while this broker leads.
     leader: Option<Leader>,
 }
@@ -82,8 +90,9 @@ impl Partition {
             state: ArcSwap::from_pointee(state),
             high_watermark: AtomicI64::new(log.log_start_offset()),
             reader,
-            inner: Mutex::new(Inner { log, leader: None }),
+            inner: Mutex::new(Inner { log: Some(log), leader: None }),
             leads: AtomicBool::new(false),
+            flushed_at_ms: AtomicI64::new(clock::now_ms()),
             waiters: Waiters::default(),
         }
     }
@@ -96,7 +105,9 @@ impl Partition {
     /// Puts other settings in force, from the next append on.
     pub fn set_config(&self, config: Arc<TopicConfig>) {
         let mut inner = self.inner.lock();
-        inner.log.set_config(Arc::new(config.log.clone()));
+        if let Some(log) = &mut inner.log {
+            log.set_config(Arc::new(config.log.clone()));
+        }
         let moved = inner.leader.as_mut().is_some_and(|leader| leader.set_min_in_sync(config.min_in_sync));
         self.config.store(config);
         self.publish(&inner, moved);
@@ -124,13 +135,14 @@ impl Partition {
 
     fn change_role(&self, inner: &mut Inner, state: &PartitionState, resumed: bool) {
         let leadership = if resumed { Leadership::Resumed } else { Leadership::Elected };
-        let (log_end, high_watermark) = (inner.log.log_end_offset(), self.high_watermark());
+        let Some(log) = &mut inner.log else { return };
+        let (log_end, high_watermark) = (log.log_end_offset(), self.high_watermark());
         let min_in_sync = self.config.load().min_in_sync;
         let led = inner.leader.take().is_some();
         inner.leader = Leader::new(self.me, state, leadership, min_in_sync, log_end, high_watermark);
         match &inner.leader {
             Some(leader) => {
-                if let Err(error) = inner.log.assign_epoch(leader.epoch()) {
+                if let Err(error) = log.assign_epoch(leader.epoch()) {
                     error!(partition = %self.name(), %error, "cannot lead: the leader epoch cannot be written");
                     inner.leader = None;
                 } else {
@@ -162,9 +174,9 @@ impl Partition {
     ///
     /// # Errors
     /// NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS, what is wrong with the records, or what the log says.
-    pub fn append(&self, records: Bytes, all: bool, allow_zstd: bool) -> Result<Produced, PartitionError> {
+    pub fn append(&self, records: Bytes, all: bool, version: ProduceVersion) -> Result<Produced, PartitionError> {
         let now_ms = clock::now_ms();
-        let accepted = accept(records, &self.config.load(), allow_zstd, now_ms)
+        let accepted = accept(records, &self.config.load(), version, now_ms)
             .map_err(|error| PartitionError::records(self.index, &error))?;
         self.append_batch(&accepted.batch(), Origin::Client, all, now_ms)
     }
@@ -185,20 +197,29 @@ impl Partition {
         all: bool,
         now_ms: i64,
     ) -> Result<Produced, PartitionError> {
-        let mut inner = self.inner.lock();
-        let inner = &mut *inner;
-        let leader = inner.leader.as_mut().ok_or_else(|| self.not_leader())?;
+        let mut guard = self.inner.lock();
+        let inner = &mut *guard;
+        let (Some(leader), Some(log)) = (&mut inner.leader, &mut inner.log) else {
+            return Err(self.not_leader());
+        };
         if all && !leader.has_enough_in_sync() {
             let message = "fewer replicas are in sync than min.insync.replicas asks for";
             return Err(self.error(ResponseError::NotEnoughReplicas, message));
         }
         let epoch = leader.epoch();
-        let info: AppendInfo = inner
-            .log
-            .append(batch, origin, epoch, now_ms)
-            .map_err(|error| self.storage_error(&error))?;
-        let moved = leader.appended(inner.log.log_end_offset());
+        let info: AppendInfo =
+            log.append(batch, origin, epoch, now_ms).map_err(|error| self.storage_error(&error))?;
+        let flush = match log.unflushed_records() >= self.config.load().log.flush_messages {
+            true => log.flush_task(),
+            false => None,
+        };
+        let moved = leader.appended(log.log_end_offset());
         self.publish(inner, moved);
+        drop(guard);
+        if let Some(task) = flush {
+            // `flush.messages`: not acknowledged before it is on disk.
+            block_in_place(|| task.run()).map_err(|error| self.storage_error(&error))?;
+        }
         Ok(Produced {
             base_offset: info.base_offset,
             last_offset: info.last_offset,
@@ -234,17 +255,17 @@ impl Partition {
     /// OFFSET_OUT_OF_RANGE beyond the high watermark.
     pub fn delete_records(&self, offset: i64) -> Result<i64, PartitionError> {
         let mut inner = self.inner.lock();
-        if inner.leader.is_none() {
+        let inner = &mut *inner;
+        let (Some(_), Some(log)) = (&inner.leader, &mut inner.log) else {
             return Err(self.not_leader());
-        }
+        };
         let high_watermark = self.high_watermark();
         let offset = if offset == -1 { high_watermark } else { offset };
         if !(0..=high_watermark).contains(&offset) {
             let message = format!("offset {offset} is not between 0 and the high watermark {high_watermark}");
             return Err(self.error(ResponseError::OffsetOutOfRange, message));
         }
-        inner.log.delete_records(offset).map_err(|error| self.storage_error(&error))?;
-        Ok(inner.log.log_start_offset())
+        log.delete_records(offset).map_err(|error| self.storage_error(&error))
     }
 
     /// The high watermark: consumers read below it.
@@ -278,21 +299,36 @@ impl Partition {
         self.waiters.add(waiter);
     }
 
-    /// Runs housekeeping on the log, with its lock held: for work that does little I/O.
-    pub(super) fn with_log<T>(&self, work: impl FnOnce(&mut Log) -> T) -> T {
-        work(&mut self.inner.lock().log)
+    /// Runs housekeeping on the log, with its lock held: for work that does little I/O. None once it is closed.
+    pub(super) fn with_log<T>(&self, work: impl FnOnce(&mut Log) -> T) -> Option<T> {
+        self.inner.lock().log.as_mut().map(work)
     }
 
-    /// Gives up the log, for good: for a clean stop or a deletion.
-    pub(super) fn stop(&self) {
-        self.inner.lock().leader = None;
+    /// Neither leads nor serves from here on, and gives its log back: for a clean stop or a deletion.
+    pub(super) fn take_log(&self) -> Option<Log> {
+        let mut inner = self.inner.lock();
+        inner.leader = None;
         self.leads.store(false, Ordering::Release);
+        let log = inner.log.take();
+        drop(inner);
         self.waiters.wake();
+        log
     }
 
     /// Bytes of the log.
     pub fn size_in_bytes(&self) -> i64 {
-        self.with_log(|log| i64::try_from(log.size_in_bytes()).unwrap_or(i64::MAX))
+        i64::try_from(self.reader.size_in_bytes()).unwrap_or(i64::MAX)
+    }
+
+    /// Whether `flush.ms` asks for a flush; one that is asked for is taken as done.
+    pub(super) fn flush_due(&self, now_ms: i64) -> bool {
+        let interval = self.config.load().log.flush_ms;
+        let last = self.flushed_at_ms.load(Ordering::Relaxed);
+        if interval == i64::MAX || now_ms.saturating_sub(last) < interval {
+            return false;
+        }
+        self.flushed_at_ms.store(now_ms, Ordering::Relaxed);
+        true
     }
 
     /// `topic-partition`, as Kafka's logs have it.

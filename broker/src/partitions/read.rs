@@ -111,8 +111,7 @@ impl Partition {
     /// The log start offset.
     pub fn earliest_offset(&self) -> FoundOffset {
         let offset = self.reader.log_start_offset();
-        let leader_epoch = self.reader.epoch_at(offset).unwrap_or(-1);
-        FoundOffset { offset, timestamp: -1, leader_epoch }
+        FoundOffset { offset, timestamp: -1, leader_epoch: self.reader.epoch_at(offset).unwrap_or(-1) }
     }
 
     /// The first record at or after that time, in milliseconds.
@@ -140,8 +139,7 @@ impl Partition {
         if found.offset >= self.high_watermark() {
             return FoundOffset::NONE;
         }
-        let leader_epoch = found.leader_epoch.unwrap_or(-1);
-        FoundOffset { offset: found.offset, timestamp: found.timestamp, leader_epoch }
+        FoundOffset { offset: found.offset, timestamp: found.timestamp, leader_epoch: found.leader_epoch.unwrap_or(-1) }
     }
 
     /// The greatest leader epoch up to `epoch` in the log, and where it ended; -1 for none.

@@ -55,7 +55,7 @@ pub async fn run(
                 Ok(frame) => frame?,
                 Err(_) => return Err(idle(config.max_idle)),
             },
-            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+            () = super::stopped(&mut stop) => return Ok(()),
         };
         let Some(frame) = frame else { return mid_frame(&reader) };
         if !answer(&stream, &peer, &broker, frame).await? {

@@ -19,11 +19,12 @@ pub use limits::Limits;
 use crate::node::Broker;
 
 /// Serves one listener until `stop` turns true; returns once every connection has ended.
-pub async fn serve(listener: TcpListener, broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {
+pub async fn serve(listener: TcpListener, broker: Arc<Broker>, stop: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
+    let mut asked = stop.clone();
     loop {
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = stopped(&mut asked) => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, from)) => admit(&mut connections, stream, from, &broker, &stop),
                 Err(error) => pause_after(&error).await,
@@ -53,6 +54,12 @@ fn admit(
             debug!(%from, %error, "connection ended");
         }
     });
+}
+
+/// Ends when the broker is to stop.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // A sender that is gone has stopped, too.
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 /// Out of file descriptors, most likely: to try again at once would only burn a processor.

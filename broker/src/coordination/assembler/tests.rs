@@ -22,7 +22,7 @@ fn topic(name: &str, id: &str) -> KafkaTopic {
 fn object(partitions: &[(&str, &str)], deleted: &[&str]) -> KafkaPartitions {
     let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
     let deleted = deleted.iter().map(|id| (id.to_string(), "2026-01-01T00:00:00Z".to_owned())).collect();
-    let spec = KafkaPartitionsSpec { cluster: "demo".into(), partitions: map(partitions), deleted };
+    let spec = KafkaPartitionsSpec { cluster: "demo".into(), partitions: map(partitions), deleted, ..Default::default() };
     KafkaPartitions::new("demo-0", spec)
 }
 

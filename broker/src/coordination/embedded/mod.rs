@@ -1,0 +1,171 @@
+//! Coordination in this process: the objects are files, and the same decisions are made here as by the operator.
+
+mod apply;
+pub mod files;
+pub mod manifest;
+mod store;
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use kafka_protocol::ResponseError;
+use milena_controller::{Broker, Liveness};
+use milena_crds::{KafkaCluster, partition::Generation, settings::Config};
+use parking_lot::Mutex;
+use tokio::{sync::watch, task::block_in_place};
+use uuid::Uuid;
+
+use super::{ConfigChanges, Coordination, NewTopic, Refusal};
+use crate::cluster::{BrokerInfo, ClusterImage};
+
+use files::{FileError, ObjectFiles};
+use manifest::Manifest;
+use store::Store;
+
+/// All brokers of this process, their topics, and who decides on them.
+pub struct Embedded {
+    store: Mutex<Store>,
+    images: watch::Sender<Arc<ClusterImage>>,
+}
+
+impl Embedded {
+    /// The cluster whose objects are in `files`; a new one of that id where there are none.
+    ///
+    /// # Errors
+    /// An object that cannot be read or written.
+    pub fn open(files: ObjectFiles, id: Uuid) -> Result<Embedded, FileError> {
+        let store = Store::load(files, id)?;
+        let images = watch::Sender::new(store.image());
+        Ok(Embedded { store: Mutex::new(store), images })
+    }
+
+    /// The cluster's id, for data directories and clients.
+    pub fn cluster_id(&self) -> Arc<str> {
+        self.store.lock().image().cluster_id.clone()
+    }
+
+    /// The KafkaCluster that was applied last, or the one that this process made for itself.
+    pub fn cluster(&self) -> KafkaCluster {
+        self.store.lock().cluster().clone()
+    }
+
+    /// Whether a user has applied a KafkaCluster.
+    pub fn is_applied(&self) -> bool {
+        self.store.lock().is_applied()
+    }
+
+    /// Number of topics.
+    pub fn topics(&self) -> usize {
+        self.store.lock().topics()
+    }
+
+    /// How many brokers there are to be, and the settings that they share.
+    ///
+    /// # Errors
+    /// The object cannot be written.
+    pub fn set_brokers(&self, brokers: i32, config: Config) -> Result<(), FileError> {
+        self.store.lock().set_brokers(brokers, config)
+    }
+
+    /// Adds a broker that has started; the answer is its broker epoch, one more than at its last start.
+    ///
+    /// # Errors
+    /// The epoch cannot be written.
+    pub fn register(&self, id: i32, info: BrokerInfo, generation: Generation) -> Result<i64, FileError> {
+        let mut store = self.store.lock();
+        let epoch = store.next_epoch(id)?;
+        let rack = info.rack.as_deref().map(str::to_owned);
+        let broker = Broker { liveness: Liveness::Alive, epoch, generation, rack, draining: false };
+        store.set_broker(id, info, broker);
+        Ok(epoch)
+    }
+
+    /// Makes every decision that is due, then shows the result to the brokers.
+    ///
+    /// # Errors
+    /// An object cannot be written.
+    pub fn decide(&self) -> Result<(), FileError> {
+        let mut store = self.store.lock();
+        store.decide()?;
+        self.images.send_replace(store.image());
+        Ok(())
+    }
+
+    /// Applies objects as `kubectl apply` would; what is the same already is left alone. Answers what changed, in
+    /// words.
+    ///
+    /// # Errors
+    /// What can never be, such as fewer partitions than before; nothing is applied then.
+    pub fn apply(&self, manifests: &[Manifest]) -> Result<Vec<String>, String> {
+        let mut store = self.store.lock();
+        let changes = apply::apply(&mut store, manifests);
+        self.images.send_replace(store.image());
+        changes
+    }
+
+    /// Runs a change under the lock, then the decisions that follow from it.
+    fn change<T>(&self, change: impl FnOnce(&mut Store) -> Result<T, Refusal>) -> Result<T, Refusal> {
+        block_in_place(|| {
+            let mut store = self.store.lock();
+            let result = change(&mut store);
+            self.images.send_replace(store.image());
+            result
+        })
+    }
+}
+
+impl Coordination for Embedded {
+    fn image(&self) -> watch::Receiver<Arc<ClusterImage>> {
+        self.images.subscribe()
+    }
+
+    fn create_topic(&self, topic: NewTopic) -> BoxFuture<'_, Result<Uuid, Refusal>> {
+        Box::pin(async move { self.change(|store| store.create(topic)) })
+    }
+
+    fn grow_topic(&self, name: &str, count: i32) -> BoxFuture<'_, Result<(), Refusal>> {
+        let name = name.to_owned();
+        Box::pin(async move {
+            self.change(|store| {
+                store.edit(&name, |topic| {
+                    if count < topic.spec.partitions {
+                        let message = format!("the topic has {} partitions by now", topic.spec.partitions);
+                        return Err(Refusal::new(ResponseError::InvalidPartitions, message));
+                    }
+                    topic.spec.partitions = count;
+                    Ok(())
+                })
+            })
+        })
+    }
+
+    fn alter_topic(&self, name: &str, changes: ConfigChanges) -> BoxFuture<'_, Result<(), Refusal>> {
+        let name = name.to_owned();
+        Box::pin(async move {
+            self.change(|store| {
+                store.edit(&name, |topic| {
+                    for (name, value) in changes {
+                        match value {
+                            Some(value) => topic.spec.config.insert(name, value.into()),
+                            None => topic.spec.config.remove(&name),
+                        };
+                    }
+                    Ok(())
+                })
+            })
+        })
+    }
+
+    fn delete_topic(&self, id: Uuid) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(async move { self.change(|store| store.delete(id)) })
+    }
+}
+
+impl From<FileError> for Refusal {
+    fn from(error: FileError) -> Refusal {
+        Refusal::new(ResponseError::KafkaStorageError, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests;

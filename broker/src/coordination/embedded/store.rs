@@ -1,0 +1,319 @@
+//! The objects, the decisions on them, and the picture that follows.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use k8s_openapi::{
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::Time},
+    jiff::Timestamp,
+};
+use kafka_protocol::ResponseError;
+use milena_controller::{Broker, Cluster, Controller, Note, Plan, Removal};
+use milena_crds::{
+    KafkaCluster, KafkaClusterSpec, KafkaPartitions, KafkaTopic, KafkaTopicSpec, cluster::Storage, names,
+    settings::Config,
+};
+use serde::{Deserialize, Serialize};
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use super::files::{FileError, ObjectFiles};
+use crate::{
+    cluster::{BrokerInfo, ClusterImage},
+    coordination::{NewTopic, Refusal, assembler::Assembler},
+};
+
+/// Folders, by the plural of the kind.
+const CLUSTERS: &str = "kafkaclusters";
+const TOPICS: &str = "kafkatopics";
+const PARTITIONS: &str = "kafkapartitions";
+const BROKERS: &str = "brokers";
+/// Name of the KafkaCluster until a user applies one.
+const OWN_CLUSTER: &str = "milena";
+/// Rounds of decisions until nothing is left to decide; two are what it takes.
+const MAX_ROUNDS: usize = 16;
+
+/// What a Lease is in Kubernetes: how often a broker was started.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct BrokerRecord {
+    broker: i32,
+    epoch: i64,
+}
+
+/// Everything that the embedded cluster knows.
+pub struct Store {
+    files: ObjectFiles,
+    cluster: KafkaCluster,
+    topics: BTreeMap<String, Arc<KafkaTopic>>,
+    epochs: BTreeMap<i32, i64>,
+    controller: Controller,
+    assembler: Assembler,
+}
+
+impl Store {
+    /// Reads all objects.
+    pub fn load(files: ObjectFiles, id: Uuid) -> Result<Store, FileError> {
+        let cluster = match files.load::<KafkaCluster>(CLUSTERS)?.pop() {
+            Some(cluster) => cluster,
+            None => own_cluster(&files, id)?,
+        };
+        let name = cluster.metadata.name.clone().unwrap_or_default();
+        let records: Vec<BrokerRecord> = files.load(BROKERS)?;
+        let mut store = Store {
+            controller: Controller::new(&name),
+            assembler: Assembler::default(),
+            topics: BTreeMap::new(),
+            epochs: records.iter().map(|record| (record.broker, record.epoch)).collect(),
+            files,
+            cluster,
+        };
+        let uid = store.cluster.metadata.uid.as_deref().and_then(|uid| Uuid::parse_str(uid).ok());
+        store.assembler.set_cluster_id(Arc::from(names::kafka_uuid(uid.unwrap_or_default())));
+        store.show_cluster();
+        for topic in store.files.load::<KafkaTopic>(TOPICS)? {
+            store.show_topic(Arc::new(topic));
+        }
+        for object in store.files.load::<KafkaPartitions>(PARTITIONS)? {
+            let object_name = object.metadata.name.clone().unwrap_or_default();
+            if let Some(chunk) = names::chunk_of_object(&name, &object_name) {
+                store.assembler.apply_partitions(&object);
+                store.controller.apply_chunk(chunk, object.spec);
+            }
+        }
+        Ok(store)
+    }
+
+    /// The picture for the brokers.
+    pub fn image(&self) -> Arc<ClusterImage> {
+        self.assembler.image()
+    }
+
+    /// The KafkaCluster.
+    pub fn cluster(&self) -> &KafkaCluster {
+        &self.cluster
+    }
+
+    /// Whether a user has applied a KafkaCluster.
+    pub fn is_applied(&self) -> bool {
+        self.cluster.metadata.name.as_deref() != Some(OWN_CLUSTER)
+    }
+
+    /// Number of topics.
+    pub fn topics(&self) -> usize {
+        self.topics.len()
+    }
+
+    /// The KafkaTopic of an object's name.
+    pub fn topic(&self, object: &str) -> Option<&Arc<KafkaTopic>> {
+        self.topics.get(object)
+    }
+
+    /// Another KafkaCluster in the place of this one; the uid, which is the cluster's id, stays.
+    pub fn put_cluster(&mut self, spec: KafkaClusterSpec) -> Result<(), FileError> {
+        let mut cluster = self.cluster.clone();
+        cluster.spec = spec;
+        self.files.put(CLUSTERS, &cluster.metadata.name.clone().unwrap_or_default(), &cluster)?;
+        self.cluster = cluster;
+        self.show_cluster();
+        Ok(())
+    }
+
+    /// The name that a user gives the cluster. Objects of partitions carry it, so it is given once.
+    pub fn rename_cluster(&mut self, name: &str) -> Result<(), Refusal> {
+        let old = self.cluster.metadata.name.clone().unwrap_or_default();
+        if old == name {
+            return Ok(());
+        }
+        if old != OWN_CLUSTER || !self.topics.is_empty() {
+            let message = format!("the data directory belongs to KafkaCluster '{old}'; '{name}' needs another one");
+            return Err(Refusal::new(ResponseError::InvalidRequest, message));
+        }
+        self.cluster.metadata.name = Some(name.to_owned());
+        self.files.put(CLUSTERS, name, &self.cluster)?;
+        self.files.remove(CLUSTERS, &old)?;
+        self.controller = Controller::new(name);
+        self.show_cluster();
+        Ok(())
+    }
+
+    /// How many brokers there are to be, and the settings that they share.
+    pub fn set_brokers(&mut self, brokers: i32, config: Config) -> Result<(), FileError> {
+        let spec = KafkaClusterSpec { brokers, ..self.cluster.spec.clone() };
+        if spec != self.cluster.spec {
+            self.put_cluster(spec)?;
+        }
+        let cluster = Cluster { config, ..Cluster::from(&self.cluster) };
+        self.assembler.set_settings(&cluster.config);
+        self.controller.apply_cluster(Some(cluster));
+        Ok(())
+    }
+
+    /// Counts a start of a broker.
+    pub fn next_epoch(&mut self, broker: i32) -> Result<i64, FileError> {
+        let epoch = self.epochs.get(&broker).copied().unwrap_or(0).saturating_add(1);
+        self.files.put(BROKERS, &broker.to_string(), &BrokerRecord { broker, epoch })?;
+        self.epochs.insert(broker, epoch);
+        Ok(epoch)
+    }
+
+    /// A broker as it is.
+    pub fn set_broker(&mut self, id: i32, info: BrokerInfo, broker: Broker) {
+        self.assembler.set_broker(id, info);
+        self.controller.apply_broker(id, Some(broker));
+    }
+
+    /// Makes a topic, its partitions included.
+    pub fn create(&mut self, topic: NewTopic) -> Result<Uuid, Refusal> {
+        let taken = |object: &KafkaTopic| object.topic_name() == topic.name;
+        if self.topics.values().any(|object| taken(object)) {
+            let message = format!("Topic '{}' already exists.", topic.name);
+            return Err(Refusal::new(ResponseError::TopicAlreadyExists, message));
+        }
+        let object_name = names::object_name(&topic.name);
+        let spec = KafkaTopicSpec {
+            cluster: self.cluster.metadata.name.clone().unwrap_or_default(),
+            topic_name: (object_name != topic.name).then(|| topic.name.clone()),
+            partitions: topic.partitions,
+            replicas: topic.replicas,
+            config: topic.config,
+        };
+        let id = self.put_new_topic(&object_name, spec)?;
+        if let Err(error) = self.decide() {
+            // Nothing half done: without its partitions there is no topic.
+            self.forget(&object_name)?;
+            return Err(error.into());
+        }
+        Ok(id)
+    }
+
+    /// Writes a new KafkaTopic, as the API server does: with a uid and the time.
+    pub fn put_new_topic(&mut self, object_name: &str, spec: KafkaTopicSpec) -> Result<Uuid, FileError> {
+        let id = Uuid::new_v4();
+        let mut object = KafkaTopic::new(object_name, spec);
+        object.metadata.uid = Some(id.to_string());
+        object.metadata.creation_timestamp = Some(Time(Timestamp::now()));
+        object.metadata.generation = Some(1);
+        self.put_topic(object)?;
+        Ok(id)
+    }
+
+    /// Writes a KafkaTopic.
+    fn put_topic(&mut self, object: KafkaTopic) -> Result<(), FileError> {
+        self.files.put(TOPICS, &object.metadata.name.clone().unwrap_or_default(), &object)?;
+        self.show_topic(Arc::new(object));
+        Ok(())
+    }
+
+    /// Changes the KafkaTopic of a topic.
+    pub fn edit(
+        &mut self,
+        topic: &str,
+        change: impl FnOnce(&mut KafkaTopic) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        let object = self.topics.values().find(|object| object.topic_name() == topic).ok_or_else(|| {
+            Refusal::new(ResponseError::UnknownTopicOrPartition, format!("There is no topic '{topic}'."))
+        })?;
+        let mut changed = object.as_ref().clone();
+        change(&mut changed)?;
+        if changed.spec == object.spec {
+            return Ok(());
+        }
+        changed.metadata.generation = changed.metadata.generation.map(|generation| generation + 1);
+        self.put_topic(changed)?;
+        Ok(self.decide()?)
+    }
+
+    /// Deletes the topic of that id; one that is gone is no error.
+    pub fn delete(&mut self, id: Uuid) -> Result<(), Refusal> {
+        let name = self.topics.iter().find(|(_, object)| object.topic_id() == Some(id));
+        let Some(name) = name.map(|(name, _)| name.clone()) else { return Ok(()) };
+        self.forget(&name)?;
+        Ok(self.decide()?)
+    }
+
+    fn forget(&mut self, object_name: &str) -> Result<(), FileError> {
+        self.files.remove(TOPICS, object_name)?;
+        if let Some(object) = self.topics.remove(object_name) {
+            self.controller.remove_topic(object_name, Removal::Seen);
+            self.assembler.remove_topic(&object);
+        }
+        Ok(())
+    }
+
+    /// Makes every decision that is due, and writes what follows from it.
+    pub fn decide(&mut self) -> Result<(), FileError> {
+        for _ in 0..MAX_ROUNDS {
+            let plan = self.controller.plan(Timestamp::now());
+            if plan == Plan::default() {
+                return Ok(());
+            }
+            self.carry_out(plan)?;
+        }
+        warn!("decisions did not come to an end in {MAX_ROUNDS} rounds; going on at the next change");
+        Ok(())
+    }
+
+    fn carry_out(&mut self, plan: Plan) -> Result<(), FileError> {
+        let cluster = self.cluster.metadata.name.clone().unwrap_or_default();
+        for write in plan.chunks {
+            let name = names::partitions_object(&cluster, write.chunk);
+            let object = KafkaPartitions::new(&name, write.spec.clone());
+            if let Err(error) = self.files.put(PARTITIONS, &name, &object) {
+                self.controller.chunk_failed(&write);
+                return Err(error);
+            }
+            self.assembler.apply_partitions(&object);
+            self.controller.apply_chunk(write.chunk, write.spec);
+        }
+        for write in plan.topics {
+            if let Some(object) = self.topics.get(&write.name) {
+                let mut object = object.as_ref().clone();
+                object.status = Some(write.status);
+                self.show_topic(Arc::new(object));
+            }
+            self.controller.status_done(&write.name);
+        }
+        plan.notes.iter().for_each(tell);
+        Ok(())
+    }
+
+    fn show_cluster(&mut self) {
+        self.assembler.set_settings(&self.cluster.spec.config);
+        self.controller.apply_cluster(Some(Cluster::from(&self.cluster)));
+    }
+
+    fn show_topic(&mut self, object: Arc<KafkaTopic>) {
+        self.assembler.apply_topic(&object);
+        self.controller.apply_topic(object.clone());
+        self.topics.insert(object.metadata.name.clone().unwrap_or_default(), object);
+    }
+}
+
+/// The KafkaCluster of a process to which nobody has applied one.
+fn own_cluster(files: &ObjectFiles, id: Uuid) -> Result<KafkaCluster, FileError> {
+    let storage = Storage {
+        size: Quantity("1Gi".to_owned()),
+        storage_class_name: None,
+        delete_with_cluster: false,
+    };
+    let spec = KafkaClusterSpec {
+        brokers: 1,
+        storage,
+        config: Config::new(),
+        resources: None,
+        pod: Default::default(),
+        image: None,
+    };
+    let mut cluster = KafkaCluster::new(OWN_CLUSTER, spec);
+    cluster.metadata.uid = Some(id.to_string());
+    files.put(CLUSTERS, OWN_CLUSTER, &cluster)?;
+    Ok(cluster)
+}
+
+fn tell(note: &Note) {
+    let topic = note.topic.as_deref().unwrap_or("-");
+    if note.warning {
+        warn!(topic, reason = note.reason, "{}", note.message);
+    } else {
+        info!(topic, reason = note.reason, "{}", note.message);
+    }
+}

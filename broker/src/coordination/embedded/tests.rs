@@ -1,0 +1,90 @@
+use super::*;
+use crate::coordination::embedded::manifest::Manifest;
+
+fn open(dir: &std::path::Path) -> Embedded {
+    let embedded = Embedded::open(ObjectFiles::open(dir.to_owned()).unwrap(), Uuid::max()).unwrap();
+    embedded.set_brokers(2, Config::new()).unwrap();
+    for id in 0..2 {
+        let info = BrokerInfo { host: None, port: 9092, rack: None, alive: true };
+        embedded.register(id, info, Generation { disk: 7, unclean_starts: 0 }).unwrap();
+    }
+    embedded.decide().unwrap();
+    embedded
+}
+
+fn new_topic(name: &str, partitions: i32) -> NewTopic {
+    NewTopic { name: name.to_owned(), partitions, replicas: 1, config: Config::new() }
+}
+
+fn image(embedded: &Embedded) -> Arc<ClusterImage> {
+    embedded.image().borrow().clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_has_leaders_at_once_and_survives_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let embedded = open(dir.path());
+    let id = embedded.create_topic(new_topic("Orders.v1", 4)).await.unwrap();
+    let before = image(&embedded);
+    let topic = before.topic("Orders.v1").unwrap();
+    let leaders: Vec<i32> = (0..4).map(|index| topic.partition(index).unwrap().leader.unwrap()).collect();
+    assert_eq!(leaders.iter().filter(|leader| **leader == 0).count(), 2, "spread evenly: {leaders:?}");
+    let again = open(dir.path());
+    let after = image(&again);
+    let topic_after = after.topic("Orders.v1").unwrap();
+    assert_eq!(topic_after.id, id);
+    let epoch = |topic: &crate::cluster::Topic| topic.partition(0).unwrap().leader_epoch;
+    assert!(epoch(topic_after) > epoch(topic), "a restarted broker leads in a new leader epoch");
+    assert_eq!(before.cluster_id, after.cluster_id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_are_taken_once_and_free_after_deletion() {
+    let dir = tempfile::tempdir().unwrap();
+    let embedded = open(dir.path());
+    let id = embedded.create_topic(new_topic("sample", 1)).await.unwrap();
+    let twice = embedded.create_topic(new_topic("sample", 1)).await.unwrap_err();
+    assert_eq!(twice.code, ResponseError::TopicAlreadyExists);
+    embedded.delete_topic(id).await.unwrap();
+    embedded.delete_topic(id).await.unwrap();
+    assert!(image(&embedded).topic("sample").is_none());
+    assert!(image(&embedded).deleted.contains(&id), "the deletion is recorded, so brokers drop the data");
+    let anew = embedded.create_topic(new_topic("sample", 1)).await.unwrap();
+    assert_ne!(anew, id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_grow_and_settings_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let embedded = open(dir.path());
+    embedded.create_topic(new_topic("sample", 1)).await.unwrap();
+    embedded.grow_topic("sample", 3).await.unwrap();
+    assert_eq!(image(&embedded).topic("sample").unwrap().partition_count(), 3);
+    let shrunk = embedded.grow_topic("sample", 2).await.unwrap_err();
+    assert_eq!(shrunk.code, ResponseError::InvalidPartitions);
+    let set = ConfigChanges::from([("retention.ms".to_owned(), Some("5".to_owned()))]);
+    embedded.alter_topic("sample", set).await.unwrap();
+    assert_eq!(image(&embedded).topic("sample").unwrap().config["retention.ms"].as_str(), "5");
+    let reset = ConfigChanges::from([("retention.ms".to_owned(), None)]);
+    embedded.alter_topic("sample", reset).await.unwrap();
+    assert!(image(&embedded).topic("sample").unwrap().config.is_empty());
+}
+
+#[test]
+fn applying_twice_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("all.yaml");
+    let text = "apiVersion: milena.dev/v1alpha1\nkind: KafkaCluster\nmetadata: {name: demo}\nspec: {brokers: 2, \
+                storage: {size: 1Gi}}\n---\napiVersion: milena.dev/v1alpha1\nkind: KafkaTopic\nmetadata: {name: \
+                sample}\nspec: {cluster: demo, partitions: 2}\n";
+    std::fs::write(&file, text).unwrap();
+    let manifests: Vec<Manifest> = manifest::read(&file).unwrap();
+    let embedded = Embedded::open(ObjectFiles::open(dir.path().join("cluster")).unwrap(), Uuid::max()).unwrap();
+    assert_eq!(embedded.apply(&manifests).unwrap(), ["kafkacluster/demo created", "kafkatopic/sample created"]);
+    assert!(embedded.apply(&manifests).unwrap().is_empty());
+    std::fs::write(&file, text.replace("partitions: 2", "partitions: 1")).unwrap();
+    let error = embedded.apply(&manifest::read(&file).unwrap()).unwrap_err();
+    assert!(error.contains("cannot shrink from 2 to 1"), "{error}");
+    std::fs::write(&file, text.replace("partitions: 2", "partitions: 3")).unwrap();
+    assert_eq!(embedded.apply(&manifest::read(&file).unwrap()).unwrap(), ["kafkatopic/sample configured"]);
+}

@@ -1,0 +1,126 @@
+//! What logs need from time to time: retention, flushes, checkpoints, and an orderly end.
+
+use std::{sync::Arc, time::Duration};
+
+use milena_storage::{Garbage, LogDir, StorageError, TopicPartition};
+use tokio::task::spawn_blocking;
+use tracing::{error, info, warn};
+
+use super::Partition;
+use crate::{clock, node::Broker};
+
+/// When what was done last.
+#[derive(Default)]
+pub struct Housekeeping {
+    since_retention: Duration,
+    since_checkpoint: Duration,
+}
+
+impl Housekeeping {
+    /// Does what is due; `passed` is the time since the last look.
+    pub fn look(&mut self, dir: &LogDir, broker: &Broker, passed: Duration) {
+        let config = broker.config();
+        self.since_retention += passed;
+        self.since_checkpoint += passed;
+        let view = broker.view();
+        for replica in view.hosted.replicas() {
+            flush_if_due(replica);
+        }
+        if self.since_retention >= config.retention_check {
+            self.since_retention = Duration::ZERO;
+            view.hosted.replicas().for_each(retain);
+        }
+        if self.since_checkpoint >= config.recovery_checkpoint {
+            self.since_checkpoint = Duration::ZERO;
+            let all: Vec<Arc<Partition>> = view.hosted.replicas().cloned().collect();
+            if let Err(error) = checkpoint(dir, &all) {
+                error!(%error, "checkpoints cannot be written; starts take longer until they can");
+            }
+        }
+    }
+
+    /// A replica is gone; nothing is to be done for it any more.
+    pub fn forget(&mut self, _replica: &Partition) {
+        // Checkpoints are written whole, from the replicas that there are: the next one is due now.
+        self.since_checkpoint = Duration::MAX;
+    }
+
+    /// Writes everything to disk.
+    ///
+    /// # Errors
+    /// Something could not be written.
+    pub fn close(&mut self, dir: &LogDir, all: &[Arc<Partition>]) -> Result<(), StorageError> {
+        // One call instead of one a file; what each log syncs afterwards is clean already.
+        dir.sync_all()?;
+        let mut points = Vec::with_capacity(all.len());
+        for replica in all {
+            if let Some(mut log) = replica.take_log() {
+                points.push((name(replica), log.close_clean()?));
+            }
+        }
+        dir.write_recovery_points(points.iter().map(|(tp, point)| (tp, *point)))?;
+        write_offsets(dir, all)
+    }
+}
+
+fn name(replica: &Partition) -> TopicPartition {
+    TopicPartition::new(replica.topic.clone(), replica.index)
+}
+
+/// `flush.ms`: the log as it was at the last look goes to disk.
+fn flush_if_due(replica: &Arc<Partition>) {
+    if !replica.flush_due(clock::now_ms()) {
+        return;
+    }
+    let Some(Some(task)) = replica.with_log(|log| log.flush_task()) else { return };
+    if let Err(error) = task.run() {
+        error!(partition = %replica.name(), %error, "the log takes no more writes");
+    }
+}
+
+fn retain(replica: &Arc<Partition>) {
+    let (now_ms, high_watermark) = (clock::now_ms(), replica.high_watermark());
+    let done = replica.with_log(|log| {
+        log.expire_producers(now_ms);
+        log.close_idle_files();
+        log.retention(now_ms, high_watermark)
+    });
+    match done {
+        Some(Ok(garbage)) if garbage.segments() > 0 => {
+            info!(partition = %replica.name(), segments = garbage.segments(), "segments beyond retention go");
+            remove_after(garbage, replica.config().log.file_delete_delay);
+        }
+        Some(Err(error)) => warn!(partition = %replica.name(), %error, "retention failed"),
+        Some(Ok(_)) | None => {}
+    }
+}
+
+/// Readers may still be in these files.
+fn remove_after(garbage: Garbage, delay: Duration) {
+    tokio::spawn(async move {
+        tokio::time::sleep(delay).await;
+        let removed = spawn_blocking(move || garbage.remove()).await;
+        if let Ok(Err(error)) = removed {
+            warn!(%error, "files of deleted segments stay until the next start");
+        }
+    });
+}
+
+fn checkpoint(dir: &LogDir, all: &[Arc<Partition>]) -> Result<(), StorageError> {
+    let points: Vec<(TopicPartition, i64)> = all
+        .iter()
+        .filter_map(|replica| Some((name(replica), replica.with_log(|log| log.recovery_point())?)))
+        .collect();
+    dir.write_recovery_points(points.iter().map(|(tp, point)| (tp, *point)))?;
+    write_offsets(dir, all)
+}
+
+fn write_offsets(dir: &LogDir, all: &[Arc<Partition>]) -> Result<(), StorageError> {
+    let collect = |offset: fn(&Partition) -> i64| -> Vec<(TopicPartition, i64)> {
+        all.iter().map(|replica| (name(replica), offset(replica))).collect()
+    };
+    let starts = collect(|replica| replica.reader().log_start_offset());
+    dir.write_log_start_offsets(starts.iter().map(|(tp, offset)| (tp, *offset)))?;
+    let watermarks = collect(Partition::high_watermark);
+    dir.write_high_watermarks(watermarks.iter().map(|(tp, offset)| (tp, *offset)))
+}

@@ -1,0 +1,314 @@
+//! Keeps this broker's replicas in line with the picture of the cluster: opens, leads, closes, deletes.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use imbl::ordmap::DiffItem;
+use milena_crds::partition::{Generation, Member};
+use milena_storage::{LogDir, StorageError, TopicPartition, remove_directory};
+use tokio::{sync::watch, task::block_in_place};
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+use super::{Hosted, HostedTopic, Partition, housekeeping::Housekeeping};
+use crate::{
+    clock,
+    cluster::{ClusterImage, Topic},
+    config::{BrokerConfig, TopicConfig},
+    node::{Broker, View},
+};
+
+/// Logs are opened by so many threads at a time.
+const OPENERS: usize = 8;
+/// How often logs that failed to open are tried again, and housekeeping is looked at.
+const TICK: Duration = Duration::from_secs(1);
+/// How many ticks lie between two tries to open a log that failed.
+const RETRY_TICKS: u32 = 30;
+
+/// The one owner of a broker's data directory.
+pub struct Manager {
+    dir: LogDir,
+    me: Member,
+    images: watch::Receiver<Arc<ClusterImage>>,
+    /// Replicas of topics that no client sees: their object is missing, their deletion is not recorded (rule 12).
+    hidden: HashMap<Uuid, Arc<HostedTopic>>,
+    housekeeping: Housekeeping,
+}
+
+/// A replica to open.
+struct Opening {
+    topic: Arc<Topic>,
+    index: i32,
+    config: Arc<TopicConfig>,
+}
+
+impl Manager {
+    /// A manager of the replicas in `dir`.
+    pub fn new(broker: i32, dir: LogDir, images: watch::Receiver<Arc<ClusterImage>>) -> Manager {
+        let me = Member { broker, generation: generation(&dir) };
+        Manager { dir, me, images, hidden: HashMap::new(), housekeeping: Housekeeping::default() }
+    }
+
+    /// Follows the picture of the cluster until the stop, then closes all logs in order.
+    pub async fn run(mut self, broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {
+        let mut ticks: u32 = 0;
+        let mut tick = tokio::time::interval(TICK);
+        let mut config = broker.config();
+        self.follow(&broker, true);
+        if let Err(error) = self.dir.mark_recovered() {
+            error!(%error, "the next start will look all logs over again");
+        }
+        loop {
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => break,
+                changed = self.images.changed() => match changed {
+                    Ok(()) => self.follow(&broker, false),
+                    Err(_) => break,
+                },
+                _ = tick.tick() => {
+                    ticks = ticks.wrapping_add(1);
+                    let newer = broker.config();
+                    let reconfigured = !Arc::ptr_eq(&newer, &config);
+                    config = newer;
+                    if reconfigured || (ticks % RETRY_TICKS == 0 && broker.view().hosted.failed() > 0) {
+                        self.follow(&broker, true);
+                    }
+                    block_in_place(|| self.housekeeping.look(&self.dir, &broker, TICK));
+                }
+            }
+        }
+        block_in_place(|| self.close(&broker));
+    }
+
+    /// Acts on the newest picture, then shows it. `all`: topics that did not change are looked at, too.
+    fn follow(&mut self, broker: &Broker, all: bool) {
+        let image = self.images.borrow_and_update().clone();
+        let view = broker.view();
+        let hosted = block_in_place(|| self.act(broker, &view, &image, all));
+        broker.set_view(View { image, hosted });
+        broker.metrics.show_replicas(&broker.view().hosted);
+    }
+
+    fn act(&mut self, broker: &Broker, view: &View, image: &Arc<ClusterImage>, all: bool) -> Hosted {
+        let mut hosted = view.hosted.clone();
+        let (mut changed, gone) = differences(view, image);
+        if all {
+            changed = image.topics.values().cloned().collect();
+        }
+        for id in gone {
+            if let Some(topic) = hosted.remove(id) {
+                self.hidden.insert(id, topic);
+            }
+        }
+        self.drop_deleted(image);
+        let config = broker.config();
+        let mut openings = Vec::new();
+        for topic in &changed {
+            openings.extend(self.bring_in_line(&mut hosted, topic, &config));
+        }
+        self.open(&mut hosted, openings);
+        for topic in &changed {
+            lead(&hosted, topic, image.from_memory);
+        }
+        hosted
+    }
+
+    /// Deletes the data of hidden topics whose deletion is recorded.
+    fn drop_deleted(&mut self, image: &ClusterImage) {
+        let deleted: Vec<Uuid> = self.hidden.keys().copied().filter(|id| image.deleted.contains(id)).collect();
+        for id in deleted {
+            for replica in self.hidden.remove(&id).iter().flat_map(|topic| topic.open.values()) {
+                self.delete(replica);
+            }
+        }
+    }
+
+    fn delete(&mut self, replica: &Partition) {
+        if let Some(mut log) = replica.take_log() {
+            log.delete();
+        }
+        self.housekeeping.forget(replica);
+        let tp = TopicPartition::new(replica.topic.clone(), replica.index);
+        match self.dir.delete_partition(&tp) {
+            Ok(path) => {
+                info!(partition = %tp, topic_id = %replica.topic_id, "deleted");
+                remove_later(path);
+            }
+            Err(error) => error!(partition = %tp, %error, "cannot be deleted; the next start tries again"),
+        }
+    }
+
+    /// Puts settings in force, and answers what has to be opened.
+    fn bring_in_line(
+        &mut self,
+        hosted: &mut Hosted,
+        topic: &Arc<Topic>,
+        config: &BrokerConfig,
+    ) -> Vec<Opening> {
+        let config = Arc::new(TopicConfig::resolve(config, &topic.config));
+        if let Some(back) = self.hidden.remove(&topic.id) {
+            hosted.put(topic.id, back);
+        }
+        let open = hosted.topic(topic.id).cloned().unwrap_or_default();
+        for replica in open.open.values().filter(|replica| *replica.config() != *config) {
+            replica.set_config(config.clone());
+        }
+        let is_mine = |index: &i32| {
+            topic.partition(*index).is_some_and(|state| state.replicas.contains(&self.me.broker))
+        };
+        (0..topic.partition_count())
+            .filter(is_mine)
+            .filter(|index| !open.open.contains_key(index))
+            .map(|index| Opening { topic: topic.clone(), index, config: config.clone() })
+            .collect()
+    }
+
+    fn open(&self, hosted: &mut Hosted, openings: Vec<Opening>) {
+        let opened = if openings.len() < OPENERS {
+            openings.iter().map(|opening| self.open_one(opening)).collect()
+        } else {
+            self.open_side_by_side(&openings)
+        };
+        let mut topics: HashMap<Uuid, HostedTopic> = HashMap::new();
+        for (opening, partition) in openings.iter().zip(opened) {
+            let id = opening.topic.id;
+            let topic = topics
+                .entry(id)
+                .or_insert_with(|| hosted.topic(id).map(|topic| topic.as_ref().clone()).unwrap_or_default());
+            match partition {
+                Some(partition) => {
+                    topic.failed.remove(&opening.index);
+                    topic.open.insert(opening.index, Arc::new(partition));
+                }
+                None => {
+                    topic.failed.insert(opening.index);
+                }
+            }
+        }
+        for (id, topic) in topics {
+            hosted.put(id, Arc::new(topic));
+        }
+    }
+
+    fn open_side_by_side(&self, openings: &[Opening]) -> Vec<Option<Partition>> {
+        let share = openings.len().div_ceil(OPENERS).max(1);
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = openings
+                .chunks(share)
+                .map(|chunk| {
+                    let work = || chunk.iter().map(|opening| self.open_one(opening)).collect::<Vec<_>>();
+                    (chunk.len(), scope.spawn(work))
+                })
+                .collect();
+            // A thread that panicked has opened nothing.
+            let nothing = |count| std::iter::repeat_with(|| None).take(count).collect();
+            threads
+                .into_iter()
+                .flat_map(|(count, thread)| thread.join().unwrap_or_else(|_| nothing(count)))
+                .collect()
+        })
+    }
+
+    fn open_one(&self, opening: &Opening) -> Option<Partition> {
+        let Opening { topic, index, config } = opening;
+        let state = topic.partition(*index)?.clone();
+        let tp = TopicPartition::new(topic.name.clone(), *index);
+        match self.open_log(&tp, topic.id, config) {
+            Ok(log) => {
+                let (name, config) = (topic.name.clone(), config.clone());
+                Some(Partition::new(name, topic.id, *index, self.me, config, state, log))
+            }
+            Err(error) => {
+                error!(partition = %tp, %error, "cannot be opened; tried again every {RETRY_TICKS} s");
+                None
+            }
+        }
+    }
+
+    fn open_log(
+        &self,
+        tp: &TopicPartition,
+        id: Uuid,
+        config: &TopicConfig,
+    ) -> Result<milena_storage::Log, StorageError> {
+        let settings = Arc::new(config.log.clone());
+        let now_ms = clock::now_ms();
+        if !self.dir.partition_path(tp).exists() {
+            return self.dir.create_log(tp, id, settings, now_ms);
+        }
+        let (log, report) = self.dir.open_log(tp, settings.clone(), now_ms)?;
+        if log.topic_id().is_some_and(|on_disk| on_disk != id) {
+            // An older topic of the same name. Its deletion is not known for sure, so its data is kept.
+            drop(log);
+            self.dir.set_aside(tp)?;
+            return self.dir.create_log(tp, id, settings, now_ms);
+        }
+        if report.lost_bytes() {
+            warn!(partition = %tp, ?report, "the log's tail was damaged and has been cut");
+        }
+        Ok(log)
+    }
+
+    /// Closes all logs and says that it was done in order, if it was.
+    fn close(&mut self, broker: &Broker) {
+        let view = broker.view();
+        let all: Vec<Arc<Partition>> = view
+            .hosted
+            .replicas()
+            .chain(self.hidden.values().flat_map(|topic| topic.open.values()))
+            .cloned()
+            .collect();
+        if let Err(error) = self.housekeeping.close(&self.dir, &all) {
+            error!(%error, "not stopped in order: the next start looks the logs over");
+            return;
+        }
+        if let Err(error) = self.dir.mark_clean_shutdown(broker.epoch()) {
+            error!(%error, "the clean stop cannot be noted: the next start looks the logs over");
+        }
+    }
+}
+
+/// The generation of a data directory, as partition states have it.
+pub fn generation(dir: &LogDir) -> Generation {
+    let generation = dir.generation();
+    Generation { disk: generation.disk_id.as_fields().0, unclean_starts: generation.unclean_starts }
+}
+
+/// Topics that are new or differ, and the ids of those that are gone. Pictures share what did not change, so
+/// this costs as much as there are differences.
+fn differences(view: &View, image: &ClusterImage) -> (Vec<Arc<Topic>>, Vec<Uuid>) {
+    let (mut changed, mut gone) = (Vec::new(), Vec::new());
+    for item in view.image.topics.diff(&image.topics) {
+        match item {
+            DiffItem::Add(_, topic) | DiffItem::Update { new: (_, topic), .. } => changed.push(topic.clone()),
+            DiffItem::Remove(..) => {}
+        }
+        match item {
+            DiffItem::Remove(_, old) | DiffItem::Update { old: (_, old), .. }
+                if image.topic_by_id(old.id).is_none() =>
+            {
+                gone.push(old.id);
+            }
+            _ => {}
+        }
+    }
+    (changed, gone)
+}
+
+fn lead(hosted: &Hosted, topic: &Topic, from_memory: bool) {
+    let Some(open) = hosted.topic(topic.id) else { return };
+    for (index, replica) in &open.open {
+        if let Some(state) = topic.partition(*index) {
+            replica.act_on(state, from_memory);
+        }
+    }
+}
+
+/// Large files take their time: nobody waits for it.
+fn remove_later(path: std::path::PathBuf) {
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = remove_directory(&path) {
+            warn!(%error, "the next start removes it");
+        }
+    });
+}

@@ -1,0 +1,116 @@
+//! Starting and stopping: what both ways of running have in common.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    task::JoinHandle,
+};
+use tracing::{info, warn};
+
+use crate::{cli::Cli, http, node::Broker, partitions::Manager, server};
+
+mod embedded;
+mod kubernetes;
+
+/// Connections that are being served when the broker stops are waited for so long.
+const LAST_ANSWERS: Duration = Duration::from_secs(10);
+
+/// Runs until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// Why it could not start, in one line.
+pub fn run(cli: Cli) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("milena")
+        .build()
+        .map_err(|error| format!("cannot start threads: {error}"))?;
+    if cli.kubernetes.cluster.is_some() {
+        runtime.block_on(kubernetes::run(cli))
+    } else {
+        runtime.block_on(embedded::run(cli))
+    }
+}
+
+/// A broker that serves.
+pub struct Running {
+    broker: Arc<Broker>,
+    stop: watch::Sender<bool>,
+    server: JoinHandle<()>,
+    manager: JoinHandle<()>,
+}
+
+impl Running {
+    /// Opens this broker's logs as the picture of the cluster says, then serves clients.
+    pub async fn start(broker: Arc<Broker>, manager: Manager, listener: TcpListener) -> Running {
+        let stop = watch::Sender::new(false);
+        let manager = tokio::spawn(manager.run(broker.clone(), stop.subscribe()));
+        broker.wait_until_ready().await;
+        let server = tokio::spawn(server::serve(listener, broker.clone(), stop.subscribe()));
+        Running { broker, stop, server, manager }
+    }
+
+    /// The broker.
+    pub fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
+    /// Answers what is being answered, writes everything to disk and marks the stop as clean.
+    pub async fn stop(self) {
+        let begun = Instant::now();
+        self.stop.send_replace(true);
+        let abort = self.server.abort_handle();
+        if tokio::time::timeout(LAST_ANSWERS, self.server).await.is_err() {
+            warn!(broker = self.broker.id, "some clients still waited for answers after {LAST_ANSWERS:?}");
+            abort.abort();
+        }
+        if let Err(error) = self.manager.await {
+            warn!(broker = self.broker.id, %error, "the logs were not closed in order; the next start looks them over");
+        }
+        info!(broker = self.broker.id, took = ?begun.elapsed(), "stopped");
+    }
+}
+
+/// Binds a listener, with a message that says what to do where it cannot.
+async fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener, String> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("cannot listen on {address}: another program does (choose another port with {flag})")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("cannot listen on {address}: not permitted (ports below 1024 need privileges; see {flag})")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            format!("cannot listen on {address}: this machine has no such address (see {flag})")
+        }
+        _ => format!("cannot listen on {address}: {error}"),
+    })
+}
+
+/// Serves probes and metrics where an address is given.
+async fn serve_http(cli: &Cli, probed: Arc<dyn http::Probed>) -> Result<(), String> {
+    if let Some(address) = cli.http_listen {
+        let listener = listen(address, "--http-listen").await?;
+        tokio::spawn(http::serve(listener, probed));
+    }
+    Ok(())
+}
+
+/// Ends at SIGTERM or Ctrl-C.
+async fn stop_signal() -> Result<&'static str, String> {
+    let failed = |error: io::Error| format!("cannot wait for signals: {error}");
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    tokio::select! {
+        _ = terminate.recv() => Ok("SIGTERM"),
+        _ = interrupt.recv() => Ok("Ctrl-C"),
+    }
+}

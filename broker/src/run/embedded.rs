@@ -1,0 +1,178 @@
+//! One process with one broker or several, and no Kubernetes.
+
+use std::{path::Path, sync::Arc};
+
+use milena_crds::settings::Config;
+use milena_storage::{LogDir, Owner};
+use tokio::net::TcpListener;
+use tracing::info;
+
+use super::{Running, listen, serve_http, stop_signal};
+use crate::{
+    advertised::Advertised,
+    cli::Cli,
+    cluster::BrokerInfo,
+    config::{BrokerConfig, Values},
+    coordination::embedded::{
+        Embedded,
+        files::ObjectFiles,
+        manifest::{self, Manifest},
+    },
+    http::Probed,
+    node::Broker,
+    partitions::{Manager, generation},
+};
+
+/// Runs until SIGTERM or Ctrl-C.
+pub async fn run(cli: Cli) -> Result<(), String> {
+    let manifests = read_manifests(&cli)?;
+    let given: Config = cli.config.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+    let given = Values::new(given).map_err(|error| format!("--config: {error}"))?;
+    let mut listeners = vec![listen(cli.listen, "--listen").await?];
+    // The lock of the first broker's directory guards the objects, too.
+    let first = open_dir(&cli.data_dir, 0, None)?;
+    let embedded = Arc::new(open_cluster(&cli.data_dir, &first)?);
+    for change in embedded.apply(&manifests)? {
+        println!("{change}");
+    }
+    let brokers = number_of_brokers(&cli, &embedded)?;
+    let values = settings(&embedded, &given)?;
+    embedded.set_brokers(brokers, values.all().clone()).map_err(|error| error.to_string())?;
+    let config = Arc::new(BrokerConfig::new(values));
+    let mut dirs = vec![first];
+    for id in 1..brokers {
+        listeners.push(listen(address(&cli, id)?, "--listen").await?);
+        let dir = cli.data_dir.join(format!("broker.{id}"));
+        dirs.push(open_dir(&dir, id, Some(dirs_cluster(&dirs)))?);
+    }
+    let running = start_all(&cli, &embedded, &config, dirs, listeners).await?;
+    let probed: Arc<dyn Probed> = Arc::new(AllBrokers(running.iter().map(|one| one.broker().clone()).collect()));
+    serve_http(&cli, probed).await?;
+    greet(&cli, &embedded, brokers);
+    let signal = stop_signal().await?;
+    info!("{signal}: stopping");
+    for one in running {
+        one.stop().await;
+    }
+    Ok(())
+}
+
+fn read_manifests(cli: &Cli) -> Result<Vec<Manifest>, String> {
+    let mut all = Vec::new();
+    for file in &cli.apply {
+        all.extend(manifest::read(file).map_err(|error| error.to_string())?);
+    }
+    Ok(all)
+}
+
+fn open_dir(path: &Path, id: i32, cluster_id: Option<String>) -> Result<LogDir, String> {
+    let owner = Owner { cluster_id: cluster_id.as_deref(), node_id: id };
+    LogDir::open(path, owner).map_err(|error| error.to_string())
+}
+
+fn open_cluster(data_dir: &Path, first: &LogDir) -> Result<Embedded, String> {
+    let id = milena_storage::ids::decode(first.cluster_id()).ok_or_else(|| {
+        format!("{}: cluster.id {} is no id", data_dir.join("meta.properties").display(), first.cluster_id())
+    })?;
+    let files = ObjectFiles::open(data_dir.join("cluster")).map_err(|error| error.to_string())?;
+    Embedded::open(files, id).map_err(|error| error.to_string())
+}
+
+fn dirs_cluster(dirs: &[LogDir]) -> String {
+    dirs.first().map(|dir| dir.cluster_id().to_owned()).unwrap_or_default()
+}
+
+/// As many as --brokers says, else the KafkaCluster.
+fn number_of_brokers(cli: &Cli, embedded: &Embedded) -> Result<i32, String> {
+    let wanted = embedded.cluster().spec.brokers;
+    match cli.brokers.map(i32::from) {
+        Some(given) if embedded.is_applied() && given != wanted => Err(format!(
+            "--brokers {given} contradicts spec.brokers {wanted} of KafkaCluster '{}'; leave one of them out",
+            embedded.cluster().metadata.name.unwrap_or_default()
+        )),
+        Some(given) => Ok(given),
+        None if embedded.is_applied() => Ok(wanted.max(1)),
+        None => Ok(1),
+    }
+}
+
+/// Those of the KafkaCluster, with those of the command line on top.
+fn settings(embedded: &Embedded, given: &Values) -> Result<Values, String> {
+    let cluster = Values::new(embedded.cluster().spec.config).map_err(|error| format!("KafkaCluster: {error}"))?;
+    Ok(cluster.with(given))
+}
+
+fn address(cli: &Cli, id: i32) -> Result<std::net::SocketAddr, String> {
+    let port = u16::try_from(id).ok().and_then(|id| cli.listen.port().checked_add(id));
+    let port = port.ok_or_else(|| format!("--listen {}: there is no port for broker {id}", cli.listen))?;
+    Ok(std::net::SocketAddr::new(cli.listen.ip(), port))
+}
+
+async fn start_all(
+    cli: &Cli,
+    embedded: &Arc<Embedded>,
+    config: &Arc<BrokerConfig>,
+    dirs: Vec<LogDir>,
+    listeners: Vec<TcpListener>,
+) -> Result<Vec<Running>, String> {
+    let mut starting = Vec::new();
+    for (id, (dir, listener)) in (0..).zip(dirs.into_iter().zip(listeners)) {
+        let port = listener.local_addr().map_err(|error| error.to_string())?.port();
+        let info = BrokerInfo { host: advertised_host(cli), port, rack: None, alive: true };
+        let epoch = embedded.register(id, info, generation(&dir)).map_err(|error| error.to_string())?;
+        let path = dir.path().to_owned();
+        let broker = Broker::new(id, Advertised::AsRegistered, config.clone(), embedded.clone(), path);
+        broker.set_epoch(epoch);
+        starting.push((Arc::new(broker), dir, listener));
+    }
+    embedded.decide().map_err(|error| error.to_string())?;
+    let mut running = Vec::new();
+    for (broker, dir, listener) in starting {
+        let manager = Manager::new(broker.id, dir, broker.coordination.image());
+        running.push(Running::start(broker, manager, listener).await);
+    }
+    Ok(running)
+}
+
+/// A listener on all addresses tells each client the one that it reached; another one tells its own.
+fn advertised_host(cli: &Cli) -> Option<Arc<str>> {
+    match cli.listen.ip() {
+        ip if ip.is_unspecified() => None,
+        ip if ip.is_loopback() && ip.is_ipv4() => Some(Arc::from("localhost")),
+        ip => Some(Arc::from(ip.to_string())),
+    }
+}
+
+/// What a newcomer wants to know first.
+fn greet(cli: &Cli, embedded: &Embedded, brokers: i32) {
+    let server = format!("localhost:{}", cli.listen.port());
+    let server = if cli.listen.ip().is_loopback() { server } else { cli.listen.to_string() };
+    let last = i32::from(cli.listen.port()) + brokers - 1;
+    let ports = if brokers > 1 { format!(" (brokers 0 to {}, ports to {last})", brokers - 1) } else { String::new() };
+    println!(
+        "Milena {} serves Kafka clients on {server}{ports}\n\
+         Data is in {} ({} topics)\n\
+         Try    kafka-topics.sh --bootstrap-server {server} --create --topic sample --partitions 1\n\
+         or     kafka-console-producer.sh --bootstrap-server {server} --topic sample\n\
+         and    kafka-console-consumer.sh --bootstrap-server {server} --topic sample --from-beginning\n\
+         Stop with Ctrl-C",
+        env!("CARGO_PKG_VERSION"),
+        cli.data_dir.display(),
+        embedded.topics(),
+    );
+}
+
+/// Probes of all brokers in this process.
+struct AllBrokers(Vec<Arc<Broker>>);
+
+impl Probed for AllBrokers {
+    fn not_ready(&self) -> Option<String> {
+        let waiting = self.0.iter().find(|broker| !broker.is_ready())?;
+        Some(format!("broker {} is opening its logs", waiting.id))
+    }
+
+    fn metrics(&self) -> String {
+        // With several brokers in a process the first one's are shown: they share the processor and the memory.
+        self.0.first().map(|broker| broker.metrics_text()).unwrap_or_default()
+    }
+}

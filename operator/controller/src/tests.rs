@@ -1,1 +1,11 @@
+//! The controller against a store in memory that behaves as the API server does.
 
+mod chunks;
+mod events;
+mod lease;
+mod placement;
+mod random;
+mod topics;
+mod world;
+
+pub(crate) use world::World;

@@ -3,8 +3,9 @@ import itertools
 import os
 
 import pytest
-from harness import clients, matrix
+from harness import clients, matrix, wait
 from harness.broker import Broker, External
+from harness.driver import RETRIABLE, ClientError
 
 EXTERNAL = os.environ.get("MILENA_TEST_BOOTSTRAP")
 COUNTER = itertools.count(1)
@@ -112,6 +113,17 @@ class Admin:
 
     def group(self, group):
         return self.call("describe_group", group=group)
+
+    def committed(self, group, topic, partition=0):
+        """The committed offset, or None; asked again while the coordinator is not ready."""
+        def attempt():
+            try:
+                return self.client.committed(self.bootstrap, group, topic, partition)
+            except ClientError as error:
+                if error.code in RETRIABLE:
+                    return None
+                raise
+        return wait.until(attempt, 20, "the committed offset")[0]
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def test_a_simple_consumer_goes_on_from_its_commit(client, broker, admin, name):
     admin.produce(topic, numbered(5, "s"))
     client.close(broker.bootstrap)
     assert read(5) == [(f"s{i}".encode(), i + 5) for i in range(5)]
-    assert admin.client.committed(broker.bootstrap, group, topic, 0)[0] == 10
+    assert admin.committed(group, topic) == 10
 
 
 @both

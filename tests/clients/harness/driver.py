@@ -8,6 +8,9 @@ from pathlib import Path
 
 DRIVERS = Path(__file__).resolve().parents[1] / "drivers"
 
+# What a broker answers while it starts, and every client tries again: no leader or coordinator, or still loading.
+RETRIABLE = {3, 5, 6, 14, 15, 16}
+
 
 class ClientError(Exception):
     """What the client library raised: its class, Kafka's error code if it has one, and the message."""

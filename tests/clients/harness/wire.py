@@ -1,6 +1,10 @@
 """Just enough of the wire protocol to send what no client library would."""
 import socket
 import struct
+import time
+
+from . import wait
+from .driver import RETRIABLE
 
 INIT_PRODUCER_ID, PRODUCE = 22, 0
 
@@ -28,9 +32,9 @@ def varint(number):
     return out + bytes([number])
 
 
-def batch(values, producer_id=-1, epoch=-1, sequence=-1, timestamp=1_500_000_000_000):
-    """A record batch of magic 2 with these values."""
-    records = b""
+def batch(values, producer_id=-1, epoch=-1, sequence=-1):
+    """A record batch of magic 2 with these values, of now: a producer that was idle for a day is forgotten."""
+    records, timestamp = b"", int(time.time() * 1000)
     for delta, value in enumerate(values):
         record = b"\0" + varint(0) + varint(delta) + varint(-1) + varint(len(value)) + value + varint(0)
         records += varint(len(record)) + record
@@ -83,13 +87,19 @@ class Connection:
 
     def init_producer_id(self):
         """(producer id, epoch)"""
-        answer = self.ask(INIT_PRODUCER_ID, 0, string(None) + struct.pack(">i", 1000))
-        _, error, producer_id, epoch = struct.unpack(">ihqh", answer)
+        def attempt():
+            answer = self.ask(INIT_PRODUCER_ID, 0, string(None) + struct.pack(">i", 1000))
+            _, error, producer_id, epoch = struct.unpack(">ihqh", answer)
+            return None if error in RETRIABLE else (error, producer_id, epoch)
+        error, producer_id, epoch = wait.until(attempt, 20, "a producer id")
         assert error == 0, error
         return producer_id, epoch
 
     def produce(self, topic, partition, data, acks=-1):
-        """(error code, base offset) of Produce 3."""
-        answer = self.ask(PRODUCE, 3, string(None) + struct.pack(">hii", acks, 10_000, 1) + string(topic)
-                          + struct.pack(">iii", 1, partition, len(data)) + data)
-        return struct.unpack_from(">hq", answer, 4 + 2 + len(topic) + 4 + 4)
+        """(error code, base offset) of Produce 3, sent again while the broker says that it is not ready."""
+        def attempt():
+            answer = self.ask(PRODUCE, 3, string(None) + struct.pack(">hii", acks, 10_000, 1) + string(topic)
+                              + struct.pack(">iii", 1, partition, len(data)) + data)
+            error, offset = struct.unpack_from(">hq", answer, 4 + 2 + len(topic) + 4 + 4)
+            return None if error in RETRIABLE else (error, offset)
+        return wait.until(attempt, 20, "an answer to Produce")

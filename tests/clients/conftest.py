@@ -1,8 +1,10 @@
 """Fixtures: the broker that the tests share, brokers of their own, names, the matrix."""
+
 import itertools
 import os
 
 import pytest
+
 from harness import clients, matrix, wait
 from harness.broker import Broker, External
 from harness.driver import RETRIABLE, ClientError
@@ -101,8 +103,13 @@ class Admin:
         return self.client.driver(self.bootstrap).call(op, **arguments)
 
     def create(self, topic, partitions=1, **config):
-        self.call("create_topic", topic=topic, partitions=partitions, replicas=1,
-                  config={name.replace("_", "."): str(value) for name, value in config.items()})
+        self.call(
+            "create_topic",
+            topic=topic,
+            partitions=partitions,
+            replicas=1,
+            config={name.replace("_", "."): str(value) for name, value in config.items()},
+        )
         return topic
 
     def produce(self, topic, records, **options):
@@ -116,6 +123,7 @@ class Admin:
 
     def committed(self, group, topic, partition=0):
         """The committed offset, or None; asked again while the coordinator is not ready."""
+
         def attempt():
             try:
                 return self.client.committed(self.bootstrap, group, topic, partition)
@@ -123,6 +131,7 @@ class Admin:
                 if error.code in RETRIABLE:
                     return None
                 raise
+
         return wait.until(attempt, 20, "the committed offset")[0]
 
 

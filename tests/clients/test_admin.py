@@ -1,11 +1,20 @@
-"""Topics and their settings through the Java client's Admin: what is refused is refused as Kafka does it, and undone."""
+"""Topics and their settings through the Java client's Admin: refusals are Kafka's, and leave nothing behind."""
+
 import pytest
+
 from harness import wait
 from harness.clients import BY_NAME
 from harness.driver import ClientError
-from harness.records import contents, numbered
+from harness.records import Record, contents, numbered
 
-UNKNOWN_TOPIC, INVALID_TOPIC, ALREADY_EXISTS, INVALID_PARTITIONS, INVALID_REPLICATION_FACTOR = 3, 17, 36, 37, 38
+OFFSET_OUT_OF_RANGE, UNKNOWN_TOPIC, INVALID_TOPIC, ALREADY_EXISTS, INVALID_PARTITIONS, INVALID_REPLICATION_FACTOR = (
+    1,
+    3,
+    17,
+    36,
+    37,
+    38,
+)
 INVALID_CONFIG, INVALID_REQUEST = 40, 42
 
 
@@ -42,8 +51,13 @@ REFUSED = {
     "not a number": (1, 1, {"retention.ms": "abc"}, INVALID_CONFIG, ["retention.ms", "abc"]),
     "out of range": (1, 1, {"retention.ms": "-5"}, INVALID_CONFIG, ["retention.ms", "-5"]),
     "not one of a list": (1, 1, {"cleanup.policy": "burn"}, INVALID_CONFIG, ["cleanup.policy", "burn"]),
-    "one wrong among right": (1, 1, {"retention.ms": "60000", "max.message.bytes": "x"}, INVALID_CONFIG,
-                              ["max.message.bytes"]),
+    "one wrong among right": (
+        1,
+        1,
+        {"retention.ms": "60000", "max.message.bytes": "x"},
+        INVALID_CONFIG,
+        ["max.message.bytes"],
+    ),
 }
 
 
@@ -51,8 +65,16 @@ REFUSED = {
 def test_a_wrong_topic_is_refused_and_not_created(java, name, wrong):
     partitions, replicas, config, code, says = REFUSED[wrong]
     for validate_only in (True, False):
-        java.refuses(code, says, "create_topic", topic=name, partitions=partitions, replicas=replicas, config=config,
-                     validate_only=validate_only)
+        java.refuses(
+            code,
+            says,
+            "create_topic",
+            topic=name,
+            partitions=partitions,
+            replicas=replicas,
+            config=config,
+            validate_only=validate_only,
+        )
     assert name not in java.do("list_topics")
     java.do("create_topic", topic=name, partitions=1, replicas=1)  # the name is still free
 
@@ -117,8 +139,12 @@ def test_settings_are_set_reset_and_refused(java, name):
     java.do("alter_config", **alter(["SET", "retention.ms", "5000"], ["APPEND", "cleanup.policy", "compact"]))
     assert shown("retention.ms") == ["5000", "DYNAMIC_TOPIC_CONFIG"]
     assert set(shown("cleanup.policy")[0].split(",")) == {"compact", "delete"}
-    java.refuses(INVALID_CONFIG, ["retention.ms"], "alter_config", **alter(["SET", "segment.bytes", "3000000"],
-                                                                          ["SET", "retention.ms", "x"]))
+    java.refuses(
+        INVALID_CONFIG,
+        ["retention.ms"],
+        "alter_config",
+        **alter(["SET", "segment.bytes", "3000000"], ["SET", "retention.ms", "x"]),
+    )
     assert shown("segment.bytes")[0] == "2000000", "nothing of a refused change is kept"
     java.refuses(INVALID_CONFIG, ["nope"], "alter_config", **alter(["SET", "nope", "1"]))
     java.refuses(INVALID_CONFIG, ["retention.ms"], "alter_config", **alter(["APPEND", "retention.ms", "4"]))
@@ -140,3 +166,27 @@ def test_a_record_that_is_too_large_is_refused(java, admin, name):
     assert raised.value.code == 10, raised.value  # MESSAGE_TOO_LARGE
     admin.produce(name, numbered(1))
     assert contents(admin.consume(name), "value", "offset") == [(b"r0", 0)]
+
+
+def test_delete_records_moves_the_start_of_the_log(java, admin, name):
+    java.do("create_topic", topic=name, partitions=1, replicas=1)
+    for part in range(4):
+        admin.produce(name, numbered(3, f"{part}-"))
+    assert java.do("delete_records", topic=name, partition=0, before=5) == 5
+    assert admin.client.offsets(admin.bootstrap, name, 0, "earliest") == 5
+    assert contents(admin.consume(name, count=7), "offset") == [(offset,) for offset in range(5, 12)]
+    java.refuses(OFFSET_OUT_OF_RANGE, [], "delete_records", topic=name, partition=0, before=100)
+    assert java.do("delete_records", topic=name, partition=0, before=-1) == 12
+
+
+@pytest.mark.own_broker
+def test_retention_by_size_drops_whole_segments(start_broker, admin_of, name):
+    broker = start_broker(config={"log.retention.check.interval.ms": 1000})
+    admin = admin_of(broker)
+    admin.create(name, segment_bytes=1 << 20, retention_bytes=2 << 20)
+    for part in range(50):
+        admin.produce(name, [Record(b"%d " % part + bytes(100_000))])
+    start = wait.until(lambda: admin.client.offsets(admin.bootstrap, name, 0, "earliest"), 60, "old segments dropped")
+    read = admin.consume(name, count=50 - start)
+    assert contents(read, "offset") == [(offset,) for offset in range(start, 50)]
+    assert 20 <= 50 - start <= 32, "between two and three segments are left"

@@ -1,4 +1,5 @@
 """The command line is a contract: what it says when all is well, and in one line when something is not."""
+
 import json
 import os
 import signal
@@ -7,8 +8,11 @@ import time
 import urllib.request
 
 import pytest
+
 from harness import wait
 from harness.broker import BINARY, Broker
+from harness.clients import BY_NAME
+from harness.driver import ClientError
 from harness.records import contents, numbered
 
 pytestmark = pytest.mark.own_broker
@@ -43,8 +47,14 @@ spec:
 
 def run(*arguments, timeout=20, **env):
     """Runs the broker to its end."""
-    return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, check=False,
-                          env={**os.environ, **env})
+    return subprocess.run(
+        [BINARY, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env={**os.environ, **env},
+    )
 
 
 def refused(done, *says):
@@ -60,15 +70,26 @@ def refused(done, *says):
 def test_help():
     done = run("--help")
     assert done.returncode == 0
-    for word in ("--listen", "127.0.0.1:9092", "--data-dir", "./milena-data", "--brokers", "--config", "KEY=VALUE",
-                 "--apply", "MILENA_LISTEN", "MILENA_DATA_DIR", "SIGTERM"):
+    for word in (
+        "--listen",
+        "127.0.0.1:9092",
+        "--data-dir",
+        "./milena-data",
+        "--brokers",
+        "--config",
+        "KEY=VALUE",
+        "--apply",
+        "MILENA_LISTEN",
+        "MILENA_DATA_DIR",
+        "SIGTERM",
+    ):
         assert word in done.stdout, word
     assert run("--version").stdout.startswith("milena-broker ")
 
 
 def test_the_first_lines_say_where_and_what_next(own_broker):
     shown = own_broker.output()
-    for word in (own_broker.bootstrap, str(own_broker.data_dir), "kafka-topics.sh"):
+    for word in (f":{own_broker.port}", str(own_broker.data_dir), "kafka-topics.sh"):
         assert word in shown, word
 
 
@@ -91,19 +112,24 @@ def test_a_data_directory_that_cannot_be_written(tmp_path):
     refused(run("--listen", "127.0.0.1:0", "--data-dir", "/proc/milena-data"), "/proc/milena-data")
 
 
-@pytest.mark.parametrize(("setting", "says"), [
-    ("num.partition=3", ["num.partition"]),
-    ("num.partitions=many", ["num.partitions", "many"]),
-    ("num.partitions=0", ["num.partitions", "0"]),
-    ("log.retention.ms=-7", ["log.retention.ms", "-7"]),
-    ("auto.create.topics.enable=perhaps", ["auto.create.topics.enable", "perhaps"]),
-])
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("num.partition=3", ["num.partition"]),
+        ("num.partitions=many", ["num.partitions", "many"]),
+        ("num.partitions=0", ["num.partitions", "0"]),
+        ("log.retention.ms=-7", ["log.retention.ms", "-7"]),
+        ("auto.create.topics.enable=perhaps", ["auto.create.topics.enable", "perhaps"]),
+    ],
+)
 def test_a_wrong_setting(tmp_path, setting, says):
     refused(run("--listen", "127.0.0.1:0", "--data-dir", tmp_path / "data", "--config", setting), *says)
     assert not (tmp_path / "data").exists(), "nothing is made before the settings are right"
 
 
-@pytest.mark.parametrize("arguments", [["--brokers", "0"], ["--listen", "nowhere"], ["--config", "novalue"], ["--no-such"]])
+@pytest.mark.parametrize(
+    "arguments", [["--brokers", "0"], ["--listen", "nowhere"], ["--config", "novalue"], ["--no-such"]]
+)
 def test_a_wrong_argument(arguments):
     done = run(*arguments)
     assert done.returncode != 0 and arguments[0] in done.stderr and "panicked" not in done.stderr
@@ -153,26 +179,38 @@ class TestApply:
         admin.produce("sample", numbered(5))
         broker.restart()  # with the same file again
         assert {name: count for name, count in admin.call("list_topics").items() if not name.startswith("__")} == {
-            "sample": 3, "Orders.v1": 1}
+            "sample": 3,
+            "Orders.v1": 1,
+        }
         assert contents(admin.consume("sample", count=5), "value") == contents(numbered(5), "value")
-        path.write_text(OBJECTS.replace("partitions: 3", "partitions: 4").replace("    retention.ms: 86400000", "    retention.bytes: 1000000"))
+        path.write_text(
+            OBJECTS.replace("partitions: 3", "partitions: 4").replace(
+                "    retention.ms: 86400000", "    retention.bytes: 1000000"
+            )
+        )
         broker.restart()
         assert admin.call("list_topics")["sample"] == 4
         shown = admin.call("describe_config", topic="sample")
-        assert (shown["retention.ms"][0], shown["retention.bytes"][0]) == ("604800000", "1000000"), "what is taken out is reset"
+        assert (shown["retention.ms"][0], shown["retention.bytes"][0]) == ("604800000", "1000000"), (
+            "what is taken out is reset"
+        )
 
-    @pytest.mark.parametrize(("change", "line", "says"), [
-        (("partitions: 3", "partitions: 0"), "15", ["spec.partitions"]),
-        (("partitions: 3", "partitions: three"), "15", ["partitions"]),
-        (("replicas: 1", "replicas: 3"), "16", ["replicas"]),
-        (("retention.ms: 86400000", "retention.ms: soon"), "18", ["retention.ms", "soon"]),
-        (("retention.ms: 86400000", "retention.mss: 1"), "18", ["retention.mss"]),
-        (("topicName: Orders.v1", "topicName: bad name"), "26", ["topicName", "bad name"]),
-        (("topicName: Orders.v1", "topikName: Orders.v1"), "26", ["topikName"]),
-        (("kind: KafkaTopic", "kind: KafkaTopik"), "9", ["KafkaTopik", "KafkaTopic"]),
-        (("num.partitions: 2", "num.partitions: 0"), "6", ["num.partitions"]),
-        (("  brokers: 1\n", "  brokers: 1\n  - wrong\n"), "6", []),
-    ], ids=lambda value: None if isinstance(value, (list, tuple)) else f"line-{value}")
+    @pytest.mark.parametrize(
+        ("change", "line", "says"),
+        [
+            (("partitions: 3", "partitions: 0"), "15", ["spec.partitions"]),
+            (("partitions: 3", "partitions: three"), "15", ["partitions"]),
+            (("replicas: 1", "replicas: 3"), "16", ["replicas"]),
+            (("retention.ms: 86400000", "retention.ms: soon"), "18", ["retention.ms", "soon"]),
+            (("retention.ms: 86400000", "retention.mss: 1"), "18", ["retention.mss"]),
+            (("topicName: Orders.v1", "topicName: bad name"), "26", ["topicName", "bad name"]),
+            (("topicName: Orders.v1", "topikName: Orders.v1"), "26", ["topikName"]),
+            (("kind: KafkaTopic", "kind: KafkaTopik"), "9", ["KafkaTopik", "KafkaTopic"]),
+            (("num.partitions: 2", "num.partitions: 0"), "6", ["num.partitions"]),
+            (("  brokers: 1\n", "  brokers: 1\n  - wrong\n"), "6", []),
+        ],
+        ids=lambda value: None if isinstance(value, (list, tuple)) else f"line-{value}",
+    )
     def test_an_error_names_file_line_and_field(self, tmp_path, change, line, says):
         path = self.file(tmp_path, OBJECTS.replace(*change, 1))
         done = run("--listen", "127.0.0.1:0", "--data-dir", tmp_path / "data", "--apply", path)
@@ -180,7 +218,10 @@ class TestApply:
         assert not (tmp_path / "data" / "sample-0").exists(), "nothing of the file is applied"
 
     def test_a_file_that_is_missing(self, tmp_path):
-        refused(run("--listen", "127.0.0.1:0", "--data-dir", tmp_path / "data", "--apply", tmp_path / "none.yaml"), "none.yaml")
+        refused(
+            run("--listen", "127.0.0.1:0", "--data-dir", tmp_path / "data", "--apply", tmp_path / "none.yaml"),
+            "none.yaml",
+        )
 
 
 def test_several_brokers_in_one_process(start_broker, admin_of, name):
@@ -202,8 +243,6 @@ def test_several_brokers_in_one_process(start_broker, admin_of, name):
 def test_automatic_creation_is_a_setting(start_broker, admin_of, name, allowed):
     broker = start_broker(config={"auto.create.topics.enable": str(allowed).lower(), "num.partitions": 2})
     admin = admin_of(broker)
-    from harness.clients import BY_NAME
-    from harness.driver import ClientError
     for label in ("confluent-kafka 2.16.1", "kafka-python 1.3.5"):
         topic = f"{name}-{label.split()[0]}"
         try:

@@ -1,5 +1,7 @@
 """What one client wrote, read by every other: one log a codec, in which batches of all clients and magics lie."""
+
 import pytest
+
 from harness.clients import CLIENTS
 from harness.records import Record, contents
 
@@ -16,6 +18,7 @@ def able(client, codec):
 def logs(broker):
     """{codec: (topic, what was written)}: every client that can has written five records."""
     from conftest import Admin
+
     admin, written = Admin(broker.bootstrap), {}
     for codec in CODECS:
         topic = admin.create(f"cross-{codec}-{id(written)}")

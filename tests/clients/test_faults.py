@@ -1,4 +1,5 @@
 """The broker dies, its disk is torn or full: what was acknowledged is there afterwards, once and in order."""
+
 import os
 import random
 import subprocess
@@ -6,6 +7,7 @@ import threading
 import time
 
 import pytest
+
 from harness import segment, wait, wire
 from harness.clients import BY_NAME
 from harness.driver import ClientError
@@ -60,8 +62,11 @@ def check(read, outcomes):
         lost = [place for place in outcome["acked"] if at.get((place[1], place[2])) != place[0]]
         assert not lost, f"{producer}: {len(lost)} of {len(outcome['acked'])} acknowledged are not there: {lost[:5]}"
         for partition in range(PARTITIONS):
-            order = [int(record.value.decode().rsplit("-", 1)[1]) for record in read
-                     if record.partition == partition and record.value.decode().startswith(producer)]
+            order = [
+                int(record.value.decode().rsplit("-", 1)[1])
+                for record in read
+                if record.partition == partition and record.value.decode().startswith(producer)
+            ]
             assert order == sorted(order), f"{producer}: partition {partition} is out of order"
 
 
@@ -131,14 +136,18 @@ def broker_with_topic(own_broker, admin_of, name):
     return own_broker, name
 
 
-@pytest.mark.parametrize("sent", [
-    b"GET / HTTP/1.1\r\n\r\n",
-    b"\x7f\xff\xff\xff" + b"x" * 100,   # two gigabytes announced
-    b"\xff\xff\xff\xff",                # a negative size
-    b"\x00\x00\x00\x04\x00\x00\x00\x09",  # a head cut short
-    b"\x00\x00\x00\x0a\x03\xe7\x00\x00\x00\x00\x00\x01\xff\xff",  # an API that does not exist
-    b"\x00\x00\x00\x19\x00\x03\x00\x00\x00\x00\x00\x01\x00\x01x\x7f\xff\xff\xff" + b"\xff" * 10,  # 2^31 topics
-], ids=["http", "huge", "negative", "short", "unknown", "many"])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\x7f\xff\xff\xff" + b"x" * 100,  # two gigabytes announced
+        b"\xff\xff\xff\xff",  # a negative size
+        b"\x00\x00\x00\x04\x00\x00\x00\x09",  # a head cut short
+        b"\x00\x00\x00\x0a\x03\xe7\x00\x00\x00\x00\x00\x01\xff\xff",  # an API that does not exist
+        b"\x00\x00\x00\x19\x00\x03\x00\x00\x00\x00\x00\x01\x00\x01x\x7f\xff\xff\xff" + b"\xff" * 10,  # 2^31 topics
+    ],
+    ids=["http", "huge", "negative", "short", "unknown", "many"],
+)
 def test_garbage_closes_the_connection_and_nothing_else(own_broker, admin_of, name, sent):
     before = own_broker.resident_kib()
     with wire.Connection(own_broker.bootstrap, timeout=5) as connection:
@@ -153,7 +162,7 @@ def written(broker, admin, topic):
     admin.create(topic)
     records = numbered(50)
     for part in range(0, 50, 5):
-        admin.produce(topic, records[part:part + 5], acks="all", codec="gzip" if part % 2 else "none")
+        admin.produce(topic, records[part : part + 5], acks="all", codec="gzip" if part % 2 else "none")
     broker.kill()
     return records, broker.segments(topic)[-1]
 
@@ -161,11 +170,17 @@ def written(broker, admin, topic):
 # What happens to the file's end -> how many of the ten batches survive.
 TORN = {
     "one byte short": (lambda path, found: segment.cut(path, found[-1].end - 1), 9),
-    "cut in the middle of a batch": (lambda path, found: segment.cut(path, found[-1].position + found[-1].size // 2), 9),
+    "cut in the middle of a batch": (
+        lambda path, found: segment.cut(path, found[-1].position + found[-1].size // 2),
+        9,
+    ),
     "cut in the head of a batch": (lambda path, found: segment.cut(path, found[-1].position + 7), 9),
     "cut between two batches": (lambda path, found: segment.cut(path, found[-2].end), 9),
     "three batches gone": (lambda path, found: segment.cut(path, found[-3].position + 1), 7),
-    "garbage after the end": (lambda path, found: segment.overwrite(path, found[-1].end, random.Random(7).randbytes(500)), 10),
+    "garbage after the end": (
+        lambda path, found: segment.overwrite(path, found[-1].end, random.Random(7).randbytes(500)),
+        10,
+    ),
     "zeros after the end": (lambda path, found: segment.overwrite(path, found[-1].end, bytes(8192)), 10),
     "a bit flipped in the last batch": (lambda path, found: segment.flip(path, found[-1].end - 3), 9),
     "a bit flipped in the last batch's length": (lambda path, found: segment.flip(path, found[-1].position + 11), 9),
@@ -213,8 +228,9 @@ def small_disk(tmp_path):
     """A file system of 24 MB, as a data directory."""
     place = tmp_path / "small"
     place.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "milena-test", place], capture_output=True, text=True,
-                          check=False)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "milena-test", place], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, f"this test mounts a small file system, which needs root: {done.stderr}"
     yield place
     subprocess.run(["umount", "-l", place], check=True)
@@ -255,6 +271,7 @@ def test_a_full_disk(start_broker, admin_of, small_disk, name):
             return True
         except ClientError:
             return False
+
     wait.until(accepted, 60, "writes taken again")
     broker.restart(kill=True)
     assert read() == acked

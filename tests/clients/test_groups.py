@@ -1,14 +1,21 @@
 """Consumer groups of the classic protocol: sharing, rebalancing, committing, going on."""
+
+import random
+
 import pytest
+
 from harness import wait
-from harness.clients import BY_NAME
+from harness.clients import BY_NAME, Member
 from harness.records import Record, contents, numbered
 
 
 def spread(count, prefix, partitions=4):
     """`count` records for each partition, all with different values."""
-    return [Record(f"{prefix}-{partition}-{i}".encode(), partition=partition)
-            for partition in range(partitions) for i in range(count)]
+    return [
+        Record(f"{prefix}-{partition}-{i}".encode(), partition=partition)
+        for partition in range(partitions)
+        for i in range(count)
+    ]
 
 
 def gather(members, wanted, timeout=40):
@@ -29,6 +36,7 @@ def gather(members, wanted, timeout=40):
 
 def shares(admin, group, sizes, timeout=40):
     """Waits until the group is stable and its members have so many partitions each; returns the assignments."""
+
     def settled():
         view = admin.group(group)
         found = sorted(len(member["assignment"]) for member in view["members"])
@@ -36,6 +44,7 @@ def shares(admin, group, sizes, timeout=40):
         places = [tuple(place) for member in view["members"] for place in member["assignment"]]
         assert len(places) == len(set(places)), f"two members have the same partition: {view}"
         return view["members"]
+
     return wait.until(settled, timeout, f"{group} shared as {sizes}", every=0.2)
 
 
@@ -54,8 +63,10 @@ def test_members_share_join_leave_and_die(client, broker, admin, name):
         second = spread(5, "second")
         admin.produce(topic, second)
         seen = gather(members, second)
-        of_second = {who: {record.value for record in records if record.value.startswith(b"second")}
-                     for who, records in seen.items()}
+        of_second = {
+            who: {record.value for record in records if record.value.startswith(b"second")}
+            for who, records in seen.items()
+        }
         assert len(of_second["a"]) == len(of_second["b"]) == 10, "each member reads its half once"
 
         members.pop("b").kill()
@@ -95,7 +106,9 @@ def test_a_group_goes_on_from_its_commit(client, broker, admin, name):
     assert contents(read_and_leave(client, broker.bootstrap, group, topic, first), "value") == contents(first, "value")
     assert admin.committed(group, topic) == 10
     admin.produce(topic, second)
-    assert contents(read_and_leave(client, broker.bootstrap, group, topic, second), "value") == contents(second, "value")
+    assert contents(read_and_leave(client, broker.bootstrap, group, topic, second), "value") == contents(
+        second, "value"
+    )
 
 
 @pytest.mark.own_broker
@@ -109,8 +122,7 @@ def test_a_group_goes_on_after_the_broker_was_killed(client, own_broker, admin_o
     members = {who: client.member(own_broker.bootstrap, who, group, topic) for who in ("a", "b")}
     try:
         gather(members, first)
-        wait.until(lambda: [admin.committed(group, topic, p) for p in (0, 1)] == [10, 10],
-                   15, "the commits")
+        wait.until(lambda: [admin.committed(group, topic, p) for p in (0, 1)] == [10, 10], 15, "the commits")
         own_broker.restart(kill=True)
         admin.produce(topic, second, acks="all")
         seen = gather(members, second, timeout=client.session + 40)
@@ -120,6 +132,55 @@ def test_a_group_goes_on_after_the_broker_was_killed(client, own_broker, admin_o
     finally:
         for member in members.values():
             member.kill()
+
+
+@pytest.mark.parametrize("label", ["confluent-kafka 2.16.1", "Java client 4.3", "kafka-python 3.0.12"])
+def test_many_members_come_and_go_at_once(label, broker, admin, name):
+    """Rebalances overlap; every record is read, and no member sees an error."""
+    client, chance = BY_NAME[label], random.Random(11)
+    topic, group, wanted = admin.create(name, partitions=8), f"{name}-g", []
+    driver = client.open(broker.bootstrap)
+    members, seen = {}, {"": []}
+    try:
+        for turn in range(5):
+            for number in range(turn * 2, turn * 2 + 3):
+                who = f"m{number}"
+                if who not in members:
+                    driver.call("join", name=who, group=group, topics=[topic], session_ms=6000)
+                    members[who] = Member(driver, who)
+            written = spread(3, f"turn{turn}", 8)
+            admin.produce(topic, written)
+            wanted += written
+            for who in chance.sample(sorted(members), k=min(2, len(members) - 1)):
+                seen[""].extend(members[who].drain())
+                driver.call("leave", name=who)
+                del members[who]
+        found = {record.value for record in seen[""]}
+        missing = [record for record in wanted if record.value not in found]
+        gather(members, missing, timeout=60)
+        shares(admin, group, share_out(8, len(members)))
+    finally:
+        driver.close()
+
+
+def share_out(partitions, members):
+    """How many partitions each member has when they are spread evenly."""
+    return [partitions // members + (number < partitions % members) for number in range(members)]
+
+
+def test_a_group_sees_partitions_that_are_added(broker, admin, name):
+    client = BY_NAME["confluent-kafka 2.16.1"]
+    topic, group = admin.create(name), f"{name}-g"
+    member = client.member(broker.bootstrap, "m", group, topic)
+    try:
+        admin.produce(topic, spread(2, "first", 1))
+        gather({"m": member}, spread(2, "first", 1))
+        admin.call("create_partitions", topic=topic, total=3)
+        shares(admin, group, [3])
+        admin.produce(topic, spread(2, "second", 3))
+        gather({"m": member}, spread(2, "second", 3))
+    finally:
+        member.kill()
 
 
 @pytest.mark.feature("metadata")

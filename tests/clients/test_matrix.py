@@ -1,7 +1,9 @@
 """What a record is made of, for each client: written by it, read by it."""
+
 import time
 
 import pytest
+
 from harness.records import Record, contents, numbered
 
 CODECS = ("gzip", "snappy", "lz4", "zstd")
@@ -43,8 +45,13 @@ def test_keys(client, broker, admin, name):
 @pytest.mark.feature("empty")
 def test_empty_and_null(client, broker, admin, name):
     topic = admin.create(name)
-    written = [Record(b"", key=b"k"), Record(None, key=b"k"), Record(b"v", key=b""), Record(b"v", key=None),
-               Record(b"", key=b"")]
+    written = [
+        Record(b"", key=b"k"),
+        Record(None, key=b"k"),
+        Record(b"v", key=b""),
+        Record(b"v", key=None),
+        Record(b"", key=b""),
+    ]
     write(client, admin, "null", topic, written)
     for read in (client.consume(broker.bootstrap, topic, count=5), admin.consume(topic, count=5)):
         assert contents(read, "key", "value") == contents(written, "key", "value")
@@ -85,6 +92,7 @@ def codec_test(codec):
         client.produce(broker.bootstrap, topic, written, codec=codec)
         for read in (client.consume(broker.bootstrap, topic, count=200), admin.consume(topic, count=200)):
             assert contents(read, "key", "value") == contents(written, "key", "value")
+
     test.__doc__ = f"200 records compressed with {codec}, read by the client itself and by another."
     return test
 
@@ -111,7 +119,7 @@ def test_acks(client, broker, admin, name):
 def test_idempotent_producer(client, broker, admin, name):
     topic, written = admin.create(name), numbered(100)
     for part in range(0, 100, 10):
-        client.produce(broker.bootstrap, topic, written[part:part + 10], acks="all", idempotent=True)
+        client.produce(broker.bootstrap, topic, written[part : part + 10], acks="all", idempotent=True)
     read = admin.consume(topic, count=100)
     assert contents(read, "value", "offset") == [(record.value, i) for i, record in enumerate(written)]
 

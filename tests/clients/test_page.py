@@ -1,10 +1,12 @@
 """The newcomer's page, as printed there: its commands with --bootstrap-server, its Python code untouched."""
+
 import os
 import re
 import subprocess
 import tempfile
 
 import pytest
+
 from harness import tools, venvs, wait
 from harness.broker import Broker, External
 
@@ -83,4 +85,6 @@ def test_console_producer_and_consumer(page):
     server = ["--bootstrap-server", "localhost:9092", "--topic", "console"]
     tools.must("console-producer", *server, stdin="Hello, World!\nThis is Kafka\n")
     assert tools.must("console-consumer", *server, "--from-beginning", "--max-messages", "2").splitlines() == [
-        "Hello, World!", "This is Kafka"]
+        "Hello, World!",
+        "This is Kafka",
+    ]

@@ -1,7 +1,9 @@
 """What only PyKafka 2.8 does: simple consumers with a group, offsets of segments, its own defaults."""
+
 import time
 
 import pytest
+
 from harness.clients import BY_NAME
 from harness.records import Record, Seen, contents, numbered
 
@@ -14,7 +16,9 @@ def test_a_simple_consumer_goes_on_from_its_commit(client, broker, admin, name):
     topic, group = admin.create(name), f"{name}-g"
 
     def read(count):
-        answer = client.driver(broker.bootstrap).call("simple_group", group=group, topic=topic, count=count, timeout_ms=15000)
+        answer = client.driver(broker.bootstrap).call(
+            "simple_group", group=group, topic=topic, count=count, timeout_ms=15000
+        )
         return contents([Seen.of(record) for record in answer], "value", "offset")
 
     admin.produce(topic, numbered(5))

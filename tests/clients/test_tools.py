@@ -1,5 +1,7 @@
 """Apache Kafka 4.3's command line tools against the broker."""
+
 import pytest
+
 from harness import tools
 from harness.records import contents, numbered
 
@@ -11,7 +13,9 @@ def tool(broker):
 
 
 def test_topics(tool, broker, name):
-    assert f"Created topic {name}" in tool("topics", "--create", "--replication-factor", 1, "--partitions", 1, "--topic", name)
+    assert f"Created topic {name}" in tool(
+        "topics", "--create", "--replication-factor", 1, "--partitions", 1, "--topic", name
+    )
     assert name in tool("topics", "--list").split()
     shown = tool("topics", "--describe", "--topic", name)
     assert "PartitionCount: 1\tReplicationFactor: 1" in shown and f"Topic: {name}\tPartition: 0\tLeader: " in shown
@@ -21,13 +25,16 @@ def test_topics(tool, broker, name):
     assert name not in tool("topics", "--list").split()
 
 
-@pytest.mark.parametrize(("arguments", "says"), [
-    (["--create", "--topic", "bad name"], "Topic name is invalid"),
-    (["--create", "--topic", "unborn", "--replication-factor", "3"], "InvalidReplicationFactorException"),
-    (["--create", "--topic", "unborn", "--partitions", "1", "--config", "retention.ms=abc"], "retention.ms"),
-    (["--delete", "--topic", "unborn"], "does not exist"),
-    (["--describe", "--topic", "unborn"], "does not exist"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--create", "--topic", "bad name"], "Topic name is invalid"),
+        (["--create", "--topic", "unborn", "--replication-factor", "3"], "InvalidReplicationFactorException"),
+        (["--create", "--topic", "unborn", "--partitions", "1", "--config", "retention.ms=abc"], "retention.ms"),
+        (["--delete", "--topic", "unborn"], "does not exist"),
+        (["--describe", "--topic", "unborn"], "does not exist"),
+    ],
+)
 def test_topics_refused(broker, arguments, says):
     done = tools.run("topics", "--bootstrap-server", broker.bootstrap, *arguments)
     assert done.returncode != 0 and says in done.stdout + done.stderr
@@ -48,8 +55,11 @@ def test_groups(tool, admin, name):
     admin.produce(name, numbered(5))
     tool("console-consumer", "--topic", name, "--group", f"{name}-g", "--from-beginning", "--max-messages", 3)
     assert f"{name}-g" in tool("groups", "--list").split()
-    row = next(line.split() for line in tool("groups", "--describe", "--group", f"{name}-g").splitlines()
-               if line.startswith(f"{name}-g"))
+    row = next(
+        line.split()
+        for line in tool("groups", "--describe", "--group", f"{name}-g").splitlines()
+        if line.startswith(f"{name}-g")
+    )
     assert row[1:6] == [name, "0", "3", "5", "2"], "topic, partition, current offset, end, lag"
     tool("groups", "--group", f"{name}-g", "--topic", name, "--reset-offsets", "--to-earliest", "--execute")
     read = tool("console-consumer", "--topic", name, "--group", f"{name}-g", "--max-messages", 5)
@@ -76,8 +86,9 @@ def test_verifiable_producer(tool, admin, name):
 def test_get_offsets(broker, admin, name):
     admin.create(name, partitions=2)
     admin.produce(name, numbered(4, partition=1))
-    shown = tools.must("java", "org.apache.kafka.tools.GetOffsetShell", "--bootstrap-server", broker.bootstrap,
-                       "--topic", name)
+    shown = tools.must(
+        "java", "org.apache.kafka.tools.GetOffsetShell", "--bootstrap-server", broker.bootstrap, "--topic", name
+    )
     assert shown.split() == [f"{name}:0:0", f"{name}:1:4"]
 
 

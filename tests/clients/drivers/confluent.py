@@ -1,11 +1,18 @@
 """confluent-kafka (librdkafka) as a driver (see lines.py), and the suite's own administrator."""
+
 import time
 
 import confluent_kafka
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic,
-                                   ResourceType)
-
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    ResourceType,
+)
 from lines import Flood, Member, decode, encode, serve
 
 BOOTSTRAP = None
@@ -26,8 +33,12 @@ def hello(bootstrap):
 def producer(acks, codec, idempotent):
     key = (acks, codec, idempotent)
     if key not in PRODUCERS:
-        config = {"bootstrap.servers": BOOTSTRAP, "compression.type": codec, "linger.ms": 5,
-                  "message.timeout.ms": 20000}
+        config = {
+            "bootstrap.servers": BOOTSTRAP,
+            "compression.type": codec,
+            "linger.ms": 5,
+            "message.timeout.ms": 20000,
+        }
         if acks is not None:
             config["acks"] = acks
         if idempotent is not None:
@@ -39,8 +50,10 @@ def producer(acks, codec, idempotent):
 def produce(topic, records, acks=None, codec="none", idempotent=None):
     sender, done = producer(acks, codec, idempotent), [None] * len(records)
     for index, record in enumerate(records):
+
         def delivered(error, message, index=index):
             done[index] = error or [message.partition(), message.offset() if acks != 0 else None]
+
         more = {}
         if record.get("partition") is not None:
             more["partition"] = record["partition"]
@@ -58,23 +71,37 @@ def produce(topic, records, acks=None, codec="none", idempotent=None):
 
 def flood(name, topic, partitions, pause):
     """Idempotent, acks=all, and patient enough for a broker that comes back."""
-    sender = Producer({"bootstrap.servers": BOOTSTRAP, "enable.idempotence": True, "linger.ms": 5,
-                       "message.timeout.ms": 60000, "reconnect.backoff.max.ms": 500, "socket.timeout.ms": 10000})
+    sender = Producer(
+        {
+            "bootstrap.servers": BOOTSTRAP,
+            "enable.idempotence": True,
+            "linger.ms": 5,
+            "message.timeout.ms": 60000,
+            "reconnect.backoff.max.ms": 500,
+            "socket.timeout.ms": 10000,
+        }
+    )
 
     def send(value, partition, done):
-        sender.produce(topic, value, partition=partition,
-                       on_delivery=lambda error, message: done(error, message.offset()))
+        sender.produce(
+            topic, value, partition=partition, on_delivery=lambda error, message: done(error, message.offset())
+        )
         sender.poll(0)
+
     FLOODS[name] = Flood(send, lambda: sender.flush(60), name, partitions, pause)
 
 
 def shown(message):
     kind, timestamp = message.timestamp()
     return {
-        "topic": message.topic(), "partition": message.partition(), "offset": message.offset(),
-        "key": encode(message.key()), "value": encode(message.value()),
+        "topic": message.topic(),
+        "partition": message.partition(),
+        "offset": message.offset(),
+        "key": encode(message.key()),
+        "value": encode(message.value()),
         "headers": [[name, encode(value)] for name, value in message.headers() or []],
-        "timestamp": timestamp, "timestamp_type": TIMESTAMP_TYPES.get(kind, -1),
+        "timestamp": timestamp,
+        "timestamp_type": TIMESTAMP_TYPES.get(kind, -1),
     }
 
 
@@ -88,8 +115,9 @@ def poll(consumer, timeout=0.1):
 
 
 def consume(topic, partitions, start, count, timeout_ms):
-    consumer = Consumer({"bootstrap.servers": BOOTSTRAP, "group.id": "unused", "enable.auto.commit": False,
-                         "check.crcs": True})
+    consumer = Consumer(
+        {"bootstrap.servers": BOOTSTRAP, "group.id": "unused", "enable.auto.commit": False, "check.crcs": True}
+    )
     try:
         place = {"earliest": confluent_kafka.OFFSET_BEGINNING, "latest": confluent_kafka.OFFSET_END}.get(start, start)
         consumer.assign([TopicPartition(topic, partition, place) for partition in partitions])
@@ -117,10 +145,19 @@ def offsets(topic, partition, at):
 
 def join(name, group, topics, session_ms=10000, auto_commit=True):
     def opened():
-        consumer = Consumer({
-            "bootstrap.servers": BOOTSTRAP, "group.id": group, "client.id": name, "auto.offset.reset": "earliest",
-            "enable.auto.commit": auto_commit, "auto.commit.interval.ms": 500, "session.timeout.ms": session_ms,
-            "heartbeat.interval.ms": 500, "topic.metadata.refresh.interval.ms": 5000})
+        consumer = Consumer(
+            {
+                "bootstrap.servers": BOOTSTRAP,
+                "group.id": group,
+                "client.id": name,
+                "auto.offset.reset": "earliest",
+                "enable.auto.commit": auto_commit,
+                "auto.commit.interval.ms": 500,
+                "session.timeout.ms": session_ms,
+                "heartbeat.interval.ms": 500,
+                "topic.metadata.refresh.interval.ms": 5000,
+            }
+        )
         consumer.subscribe(topics)
         return consumer
 
@@ -129,10 +166,13 @@ def join(name, group, topics, session_ms=10000, auto_commit=True):
 
 def commit(name, offsets, metadata=""):
     def task(consumer):
-        for answer in consumer.commit(offsets=[TopicPartition(topic, partition, offset, metadata)
-                                               for topic, partition, offset in offsets], asynchronous=False):
+        for answer in consumer.commit(
+            offsets=[TopicPartition(topic, partition, offset, metadata) for topic, partition, offset in offsets],
+            asynchronous=False,
+        ):
             if answer.error:
                 raise KafkaException(answer.error)
+
     MEMBERS[name].run(task)
 
 
@@ -187,11 +227,15 @@ def list_topics():
 
 
 def alter_config(topic, changes):
-    entries = [ConfigEntry(name, value if value is None else str(value),
-                           incremental_operation=AlterConfigOpType.DELETE if value is None else AlterConfigOpType.SET)
-               for name, value in changes.items()]
-    results(admin().incremental_alter_configs(
-        [ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)]))
+    entries = [
+        ConfigEntry(
+            name,
+            value if value is None else str(value),
+            incremental_operation=AlterConfigOpType.DELETE if value is None else AlterConfigOpType.SET,
+        )
+        for name, value in changes.items()
+    ]
+    results(admin().incremental_alter_configs([ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)]))
 
 
 def describe_config(topic):
@@ -202,19 +246,40 @@ def describe_config(topic):
 def describe_group(group):
     """The group as the broker sees it; assignments are lists of [topic, partition]."""
     found = results(admin().describe_consumer_groups([group]))[group]
-    return {"state": found.state.name, "members": [
-        {"client": member.client_id, "id": member.member_id,
-         "assignment": sorted([place.topic, place.partition] for place in member.assignment.topic_partitions)}
-        for member in found.members]}
+    return {
+        "state": found.state.name,
+        "members": [
+            {
+                "client": member.client_id,
+                "id": member.member_id,
+                "assignment": sorted([place.topic, place.partition] for place in member.assignment.topic_partitions),
+            }
+            for member in found.members
+        ],
+    }
 
 
-serve({
-    "hello": hello, "produce": produce, "consume": consume, "offsets": offsets,
-    "join": join, "commit": commit, "committed": committed,
-    "drain": lambda name: MEMBERS[name].drain(),
-    "leave": lambda name: MEMBERS.pop(name).run(None),
-    "flood": flood, "flood_stop": lambda name: FLOODS.pop(name).stop(), "commit_alone": commit_alone,
-    "create_topic": create_topic, "create_partitions": create_partitions, "delete_topic": delete_topic,
-    "list_topics": list_topics, "alter_config": alter_config, "describe_config": describe_config,
-    "describe_group": describe_group,
-}, lambda error: error.args[0].code() if isinstance(error, KafkaException) else None)
+serve(
+    {
+        "hello": hello,
+        "produce": produce,
+        "consume": consume,
+        "offsets": offsets,
+        "join": join,
+        "commit": commit,
+        "committed": committed,
+        "drain": lambda name: MEMBERS[name].drain(),
+        "leave": lambda name: MEMBERS.pop(name).run(None),
+        "flood": flood,
+        "flood_stop": lambda name: FLOODS.pop(name).stop(),
+        "commit_alone": commit_alone,
+        "create_topic": create_topic,
+        "create_partitions": create_partitions,
+        "delete_topic": delete_topic,
+        "list_topics": list_topics,
+        "alter_config": alter_config,
+        "describe_config": describe_config,
+        "describe_group": describe_group,
+    },
+    lambda error: error.args[0].code() if isinstance(error, KafkaException) else None,
+)

@@ -1,11 +1,11 @@
 """kafka-python, 1.3.5 to 3.x, as a driver (see lines.py)."""
+
 import inspect
 import time
 
 import kafka
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
-
 from lines import Flood, Member, decode, encode, serve
 
 BOOTSTRAP = None
@@ -49,9 +49,16 @@ def produce(topic, records, acks=None, codec="none", idempotent=None):
         more = {}
         if record.get("headers"):
             more["headers"] = [(name, decode(value)) for name, value in record["headers"]]
-        futures.append(sender.send(
-            topic, value=decode(record.get("value")), key=decode(record.get("key")),
-            partition=record.get("partition"), timestamp_ms=record.get("timestamp"), **more))
+        futures.append(
+            sender.send(
+                topic,
+                value=decode(record.get("value")),
+                key=decode(record.get("key")),
+                partition=record.get("partition"),
+                timestamp_ms=record.get("timestamp"),
+                **more,
+            )
+        )
     sender.flush(timeout=20)
     done = [future.get(timeout=20) for future in futures]
     return [[meta.partition, meta.offset if acks != 0 else None] for meta in done]
@@ -59,22 +66,33 @@ def produce(topic, records, acks=None, codec="none", idempotent=None):
 
 def flood(name, topic, partitions, pause):
     """Idempotent and acks=all, as 3.x does by default, and patient enough for a broker that comes back."""
-    sender = KafkaProducer(bootstrap_servers=BOOTSTRAP, linger_ms=5, delivery_timeout_ms=60000, request_timeout_ms=10000,
-                           reconnect_backoff_max_ms=500, max_block_ms=60000)
+    sender = KafkaProducer(
+        bootstrap_servers=BOOTSTRAP,
+        linger_ms=5,
+        delivery_timeout_ms=60000,
+        request_timeout_ms=10000,
+        reconnect_backoff_max_ms=500,
+        max_block_ms=60000,
+    )
 
     def send(value, partition, done):
         sending = sender.send(topic, value=value, partition=partition)
         sending.add_callback(lambda meta: done(None, meta.offset))
         sending.add_errback(lambda error: done(error, None))
+
     FLOODS[name] = Flood(send, lambda: sender.flush(timeout=60), name, partitions, pause)
 
 
 def shown(message):
     return {
-        "topic": message.topic, "partition": message.partition, "offset": message.offset,
-        "key": encode(message.key), "value": encode(message.value),
+        "topic": message.topic,
+        "partition": message.partition,
+        "offset": message.offset,
+        "key": encode(message.key),
+        "value": encode(message.value),
         "headers": [[name, encode(value)] for name, value in getattr(message, "headers", None) or []],
-        "timestamp": message.timestamp, "timestamp_type": message.timestamp_type,
+        "timestamp": message.timestamp,
+        "timestamp_type": message.timestamp_type,
     }
 
 
@@ -124,9 +142,15 @@ def offsets(topic, partition, at):
 def join(name, group, topics, session_ms=10000, auto_commit=True):
     def opened():
         consumer = open_consumer(
-            group_id=group, client_id=name, auto_offset_reset="earliest", enable_auto_commit=auto_commit,
-            auto_commit_interval_ms=500, session_timeout_ms=session_ms, heartbeat_interval_ms=500,
-            metadata_max_age_ms=5000)
+            group_id=group,
+            client_id=name,
+            auto_offset_reset="earliest",
+            enable_auto_commit=auto_commit,
+            auto_commit_interval_ms=500,
+            session_timeout_ms=session_ms,
+            heartbeat_interval_ms=500,
+            metadata_max_age_ms=5000,
+        )
         consumer.subscribe(topics)
         return consumer
 
@@ -136,8 +160,13 @@ def join(name, group, topics, session_ms=10000, auto_commit=True):
 def commit(name, offsets, metadata=""):
     def task(consumer):
         fields = [metadata] if len(OffsetAndMetadata._fields) == 2 else [metadata, -1]
-        consumer.commit({TopicPartition(topic, partition): OffsetAndMetadata(offset, *fields)
-                         for topic, partition, offset in offsets})
+        consumer.commit(
+            {
+                TopicPartition(topic, partition): OffsetAndMetadata(offset, *fields)
+                for topic, partition, offset in offsets
+            }
+        )
+
     MEMBERS[name].run(task)
 
 
@@ -155,6 +184,7 @@ def committed(group, topic, partition):
 
 def create_topic(topic, partitions, replicas, config=None):
     from kafka.admin import KafkaAdminClient, NewTopic
+
     admin = KafkaAdminClient(bootstrap_servers=BOOTSTRAP)
     try:
         admin.create_topics([NewTopic(topic, partitions, replicas, topic_configs=config or {})])
@@ -162,10 +192,20 @@ def create_topic(topic, partitions, replicas, config=None):
         admin.close()
 
 
-serve({
-    "hello": hello, "produce": produce, "consume": consume, "offsets": offsets, "create_topic": create_topic,
-    "join": join, "commit": commit, "committed": committed,
-    "flood": flood, "flood_stop": lambda name: FLOODS.pop(name).stop(),
-    "drain": lambda name: MEMBERS[name].drain(),
-    "leave": lambda name: MEMBERS.pop(name).run(None),
-}, lambda error: getattr(error, "errno", None))
+serve(
+    {
+        "hello": hello,
+        "produce": produce,
+        "consume": consume,
+        "offsets": offsets,
+        "create_topic": create_topic,
+        "join": join,
+        "commit": commit,
+        "committed": committed,
+        "flood": flood,
+        "flood_stop": lambda name: FLOODS.pop(name).stop(),
+        "drain": lambda name: MEMBERS[name].drain(),
+        "leave": lambda name: MEMBERS.pop(name).run(None),
+    },
+    lambda error: getattr(error, "errno", None),
+)

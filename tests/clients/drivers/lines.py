@@ -3,6 +3,7 @@
 A request is {"op": name, ...arguments}; an answer is {"ok": result} or {"error": class, "code": Kafka's
 error code or null, "message": text}. Runs on Python 3.6 and later, because old clients do.
 """
+
 import base64
 import json
 import os
@@ -113,6 +114,7 @@ class Flood:
                     self.acked.append([value, partition, offset])
                 else:
                     self.failed.append([value, str(error)])
+
             try:
                 self._send(value.encode(), partition, done)
             except Exception as error:  # a full queue while the broker is away

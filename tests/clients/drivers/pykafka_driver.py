@@ -1,14 +1,18 @@
 """PyKafka 2.8 as a driver (see lines.py): its defaults, or the broker_version given to `hello`."""
+
 import datetime
 import time
 
 import pykafka
+from lines import Member, decode, encode, serve
 from pykafka.common import CompressionType, OffsetType
 
-from lines import Member, decode, encode, serve
-
-CODECS = {"none": CompressionType.NONE, "gzip": CompressionType.GZIP, "snappy": CompressionType.SNAPPY,
-          "lz4": CompressionType.LZ4}
+CODECS = {
+    "none": CompressionType.NONE,
+    "gzip": CompressionType.GZIP,
+    "snappy": CompressionType.SNAPPY,
+    "lz4": CompressionType.LZ4,
+}
 EPOCH = datetime.datetime(1970, 1, 1)
 OPTIONS = {}
 CLIENTS = []
@@ -39,7 +43,8 @@ def produce(topic, records, acks=None, codec="none", idempotent=None):
 
     more = {} if acks is None else {"required_acks": {"all": -1}.get(acks, acks)}
     sender = topic_of(topic).get_producer(
-        compression=CODECS[codec], partitioner=partitioner, delivery_reports=True, linger_ms=20, **more)
+        compression=CODECS[codec], partitioner=partitioner, delivery_reports=True, linger_ms=20, **more
+    )
     with sender:
         for record in records:
             chosen.append(record.get("partition"))
@@ -59,9 +64,16 @@ def shown(message, topic):
     stamp = message.timestamp
     if isinstance(stamp, datetime.datetime):
         stamp = round((stamp - EPOCH).total_seconds() * 1000)
-    return {"topic": topic, "partition": message.partition_id, "offset": message.offset,
-            "key": encode(message.partition_key), "value": encode(message.value), "headers": [],
-            "timestamp": stamp, "timestamp_type": -1}
+    return {
+        "topic": topic,
+        "partition": message.partition_id,
+        "offset": message.offset,
+        "key": encode(message.partition_key),
+        "value": encode(message.value),
+        "headers": [],
+        "timestamp": stamp,
+        "timestamp_type": -1,
+    }
 
 
 def consume(topic, partitions, start, count, timeout_ms):
@@ -69,7 +81,8 @@ def consume(topic, partitions, start, count, timeout_ms):
     wanted = [source.partitions[partition] for partition in partitions]
     reset = OffsetType.LATEST if start == "latest" else OffsetType.EARLIEST
     consumer = source.get_simple_consumer(
-        partitions=wanted, auto_offset_reset=reset, consumer_timeout_ms=200, fetch_wait_max_ms=100)
+        partitions=wanted, auto_offset_reset=reset, consumer_timeout_ms=200, fetch_wait_max_ms=100
+    )
     try:
         if isinstance(start, int):
             # It takes the last offset consumed, and goes on with the next one.
@@ -99,8 +112,14 @@ def offsets(topic, partition, at):
 def join(name, group, topics, session_ms=10000, auto_commit=True):
     def opened():
         return topic_of(topics[0]).get_balanced_consumer(
-            group.encode(), managed=True, auto_commit_enable=auto_commit, auto_commit_interval_ms=500,
-            consumer_timeout_ms=200, auto_offset_reset=OffsetType.EARLIEST, heartbeat_interval_ms=500)
+            group.encode(),
+            managed=True,
+            auto_commit_enable=auto_commit,
+            auto_commit_interval_ms=500,
+            consumer_timeout_ms=200,
+            auto_offset_reset=OffsetType.EARLIEST,
+            heartbeat_interval_ms=500,
+        )
 
     def poll(consumer):
         message, found = consumer.consume(), []
@@ -115,7 +134,8 @@ def join(name, group, topics, session_ms=10000, auto_commit=True):
 def simple_group(group, topic, count, timeout_ms):
     """A simple consumer that goes on from the group's committed offset and commits what it has read."""
     consumer = topic_of(topic).get_simple_consumer(
-        consumer_group=group.encode(), consumer_timeout_ms=200, auto_offset_reset=OffsetType.EARLIEST)
+        consumer_group=group.encode(), consumer_timeout_ms=200, auto_offset_reset=OffsetType.EARLIEST
+    )
     try:
         seen, deadline = [], time.time() + timeout_ms / 1000
         while len(seen) < count and time.time() < deadline:
@@ -128,9 +148,16 @@ def simple_group(group, topic, count, timeout_ms):
         consumer.stop()
 
 
-serve({
-    "hello": hello, "produce": produce, "consume": consume, "offsets": offsets, "join": join,
-    "simple_group": simple_group,
-    "drain": lambda name: MEMBERS[name].drain(),
-    "leave": lambda name: MEMBERS.pop(name).run(None),
-}, lambda error: getattr(error, "ERROR_CODE", None))
+serve(
+    {
+        "hello": hello,
+        "produce": produce,
+        "consume": consume,
+        "offsets": offsets,
+        "join": join,
+        "simple_group": simple_group,
+        "drain": lambda name: MEMBERS[name].drain(),
+        "leave": lambda name: MEMBERS.pop(name).run(None),
+    },
+    lambda error: getattr(error, "ERROR_CODE", None),
+)

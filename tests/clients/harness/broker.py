@@ -1,4 +1,5 @@
 """The broker under test: the real binary, with a data directory of its own and a free port."""
+
 import os
 import re
 import shutil
@@ -42,7 +43,8 @@ class Broker:
         began = time.monotonic()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **self.env})
+                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **self.env}
+            )
         wait.until(self._serves, timeout, f"the broker on {self.bootstrap}", every=0.002)
         return time.monotonic() - began
 
@@ -80,8 +82,11 @@ class Broker:
 
     def segments(self, topic, partition=0):
         """The partition's segment files, oldest first. The folder's name may carry more than Kafka's."""
-        found = [path for path in self.data_dir.rglob("*.log")
-                 if path.parent.name == f"{topic}-{partition}" and re.fullmatch(r"\d{20}", path.stem)]
+        found = [
+            path
+            for path in self.data_dir.rglob("*.log")
+            if path.parent.name == f"{topic}-{partition}" and re.fullmatch(r"\d{20}", path.stem)
+        ]
         return sorted(found, key=lambda path: int(path.stem))
 
 

@@ -1,4 +1,5 @@
 """The clients of the matrix, behind one interface: produce, consume, offsets, group members."""
+
 import functools
 import hashlib
 import os
@@ -18,7 +19,10 @@ FEATURES = {
     "headers": "headers",
     "timestamps": "timestamps",
     "append-time": "LogAppendTime",
-    "gzip": "gzip", "snappy": "snappy", "lz4": "lz4", "zstd": "zstd",
+    "gzip": "gzip",
+    "snappy": "snappy",
+    "lz4": "lz4",
+    "zstd": "zstd",
     "acks": "acks 0, 1, all",
     "idempotent": "idempotent producer",
     "limits": "offsets: earliest, latest",
@@ -82,11 +86,13 @@ class Library:
 
     def produce(self, bootstrap, topic, records, **options):
         return self.driver(bootstrap).call(
-            "produce", topic=topic, records=[record.wire() for record in records], **options)
+            "produce", topic=topic, records=[record.wire() for record in records], **options
+        )
 
     def consume(self, bootstrap, topic, partitions=(0,), start="earliest", count=1, timeout=15):
         answer = self.driver(bootstrap).call(
-            "consume", topic=topic, partitions=list(partitions), start=start, count=count, timeout_ms=timeout * 1000)
+            "consume", topic=topic, partitions=list(partitions), start=start, count=count, timeout_ms=timeout * 1000
+        )
         return [Seen.of(record) for record in answer]
 
     def offsets(self, bootstrap, topic, partition, at):
@@ -98,8 +104,9 @@ class Library:
 
     def member(self, bootstrap, name, group, topic, auto_commit=True):
         driver = self.open(bootstrap)
-        driver.call("join", name=name, group=group, topics=[topic], session_ms=int(self.session * 1000),
-                    auto_commit=auto_commit)
+        driver.call(
+            "join", name=name, group=group, topics=[topic], session_ms=int(self.session * 1000), auto_commit=auto_commit
+        )
         return Member(driver, name)
 
 
@@ -115,7 +122,9 @@ def compiled():
     target = venvs.CACHE / "java" / fingerprint
     if not target.exists():
         made = Path(f"{target}.{os.getpid()}")
-        subprocess.run(["javac", "-nowarn", "-cp", f"{tools.libs()}/*", "-d", str(made), *map(str, sources)], check=True)
+        subprocess.run(
+            ["javac", "-nowarn", "-cp", f"{tools.libs()}/*", "-d", str(made), *map(str, sources)], check=True
+        )
         try:
             made.rename(target)
         except OSError:
@@ -124,8 +133,14 @@ def compiled():
 
 
 def java():
-    return ["java", *tools.SHORT_LIVED.split(), "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", compiled(),
-            "Driver"]
+    return [
+        "java",
+        *tools.SHORT_LIVED.split(),
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+        "-cp",
+        compiled(),
+        "Driver",
+    ]
 
 
 OLD_KAFKA_PYTHON = ("zstd", "idempotent")
@@ -136,12 +151,17 @@ CLIENTS = [
     Library("kafka-python 3.0.12", python("kafka-python-3.0.12", "kafka_python.py")),
     Library("kafka-python 2.0.2", python("kafka-python-2.0.2", "kafka_python.py"), lacks=["idempotent"]),
     Library("kafka-python 1.4.7", python("kafka-python-1.4.7", "kafka_python.py"), lacks=OLD_KAFKA_PYTHON),
-    Library("kafka-python 1.3.5", python("kafka-python-1.3.5", "kafka_python.py"),
-            lacks=["headers", *OLD_KAFKA_PYTHON]),
-    Library("PyKafka 2.8.0", python("pykafka-2.8.0", "pykafka_driver.py"), lacks=[*PYKAFKA, "timestamps"],
-            session=30),
-    Library("PyKafka 2.8.0 (2.0.0)", python("pykafka-2.8.0", "pykafka_driver.py"), lacks=PYKAFKA, session=30,
-            broker_version="2.0.0"),
+    Library(
+        "kafka-python 1.3.5", python("kafka-python-1.3.5", "kafka_python.py"), lacks=["headers", *OLD_KAFKA_PYTHON]
+    ),
+    Library("PyKafka 2.8.0", python("pykafka-2.8.0", "pykafka_driver.py"), lacks=[*PYKAFKA, "timestamps"], session=30),
+    Library(
+        "PyKafka 2.8.0 (2.0.0)",
+        python("pykafka-2.8.0", "pykafka_driver.py"),
+        lacks=PYKAFKA,
+        session=30,
+        broker_version="2.0.0",
+    ),
     Library("confluent-kafka 2.16.1", python("confluent-kafka-2.16.1", "confluent.py")),
     Library("Java client 4.3", java),
     console.Kcat("kcat 1.7.1", EVERYTHING - {"metadata"}),

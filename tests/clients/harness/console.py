@@ -1,4 +1,6 @@
 """kcat and Kafka's console tools as clients of the matrix."""
+
+import contextlib
 import itertools
 import json
 import os
@@ -47,10 +49,8 @@ class ProcessMember:
         self.process.wait(10)
 
     def _signal(self, number):
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
-        except ProcessLookupError:
-            pass
 
 
 class Program:
@@ -92,8 +92,14 @@ class Kcat(Program):
     writes = frozenset({"null", "headers", "partition"})
 
     def _spawn(self, *arguments):
-        return subprocess.Popen([tools.kcat(), *map(str, arguments)], stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        return subprocess.Popen(
+            [tools.kcat(), *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
 
     def produce(self, bootstrap, topic, records, acks=None, codec="none", idempotent=None):
         settings = []
@@ -116,48 +122,85 @@ class Kcat(Program):
             if no_value:
                 command += ["-Z"]
             lines = [("" if no_key else text(record.key) + SEPARATOR) + (text(record.value) or "") for record in group]
-            done = subprocess.run(command, input="\n".join(lines) + "\n", text=True, capture_output=True, timeout=30,
-                                  check=False)
+            done = subprocess.run(
+                command, input="\n".join(lines) + "\n", text=True, capture_output=True, timeout=30, check=False
+            )
             assert done.returncode == 0 and "failed" not in done.stderr, f"kcat: {done.returncode} {done.stderr}"
-        return None
+        return
 
     @staticmethod
     def parse(line):
         shown = json.loads(line)
         flat = shown.get("headers") or []
-        return Seen(value=data(shown["payload"]), key=data(shown["key"]), topic=shown["topic"],
-                    partition=shown["partition"], offset=shown["offset"], timestamp=shown.get("ts"),
-                    timestamp_type={"create": 0, "logappend": 1}.get(shown.get("tstype"), -1),
-                    headers=tuple((name, data(value)) for name, value in zip(flat[::2], flat[1::2])))
+        return Seen(
+            value=data(shown["payload"]),
+            key=data(shown["key"]),
+            topic=shown["topic"],
+            partition=shown["partition"],
+            offset=shown["offset"],
+            timestamp=shown.get("ts"),
+            timestamp_type={"create": 0, "logappend": 1}.get(shown.get("tstype"), -1),
+            headers=tuple((name, data(value)) for name, value in zip(flat[::2], flat[1::2])),
+        )
 
     def consume(self, bootstrap, topic, partitions=(0,), start="earliest", count=1, timeout=15):
         place = {"earliest": "beginning", "latest": "end"}.get(start, start)
         only = ["-p", partitions[0]] if len(partitions) == 1 else []
-        process = self._spawn("-b", bootstrap, "-C", "-t", topic, "-o", place, "-J", "-u", "-q",
-                              "-X", "check.crcs=true", *only)
+        process = self._spawn(
+            "-b", bootstrap, "-C", "-t", topic, "-o", place, "-J", "-u", "-q", "-X", "check.crcs=true", *only
+        )
         return finish(process, count, self.parse, timeout)
 
     def offsets(self, bootstrap, topic, partition, at):
         asked = {"earliest": -2, "latest": -1}.get(at, at)
-        done = subprocess.run([tools.kcat(), "-b", bootstrap, "-Q", "-t", f"{topic}:{partition}:{asked}"], text=True,
-                              capture_output=True, timeout=30, check=True)
+        done = subprocess.run(
+            [tools.kcat(), "-b", bootstrap, "-Q", "-t", f"{topic}:{partition}:{asked}"],
+            text=True,
+            capture_output=True,
+            timeout=30,
+            check=True,
+        )
         found = int(re.search(r"offset (-?\d+)", done.stdout).group(1))
         return None if found < 0 else found
 
     def member(self, bootstrap, name, group, topic, auto_commit=True):
-        settings = ["auto.offset.reset=earliest", "auto.commit.interval.ms=500", f"client.id={name}",
-                    "heartbeat.interval.ms=500", f"session.timeout.ms={int(self.session * 1000)}"]
+        settings = [
+            "auto.offset.reset=earliest",
+            "auto.commit.interval.ms=500",
+            f"client.id={name}",
+            "heartbeat.interval.ms=500",
+            f"session.timeout.ms={int(self.session * 1000)}",
+        ]
         return ProcessMember(
-            self._spawn("-b", bootstrap, *[part for one in settings for part in ("-X", one)], "-J", "-u", "-q",
-                        "-G", group, topic), self.parse)
+            self._spawn(
+                "-b",
+                bootstrap,
+                *[part for one in settings for part in ("-X", one)],
+                "-J",
+                "-u",
+                "-q",
+                "-G",
+                group,
+                topic,
+            ),
+            self.parse,
+        )
 
 
 class Console43(Program):
     """kafka-console-producer and kafka-console-consumer of Kafka 4.3."""
 
     writes = frozenset({"null", "headers"})
-    SHOWN = ["print.timestamp=true", "print.partition=true", "print.offset=true", "print.headers=true",
-             "print.key=true", f"null.literal={NULL}", f"key.separator={SEPARATOR}", "headers.separator=,"]
+    SHOWN = [
+        "print.timestamp=true",
+        "print.partition=true",
+        "print.offset=true",
+        "print.headers=true",
+        "print.key=true",
+        f"null.literal={NULL}",
+        f"key.separator={SEPARATOR}",
+        "headers.separator=,",
+    ]
 
     def produce(self, bootstrap, topic, records, acks=None, codec="none", idempotent=None):
         settings = ["--compression-codec", codec] if codec != "none" else []
@@ -169,16 +212,24 @@ class Console43(Program):
         if any(record.headers for record in records):
             reader += ["parse.headers=true", "headers.delimiter=\x1d", "headers.separator=,"]
         lines = [self._line(record, "parse.headers=true" in reader) for record in records]
-        done = tools.run("console-producer", "--bootstrap-server", bootstrap, "--topic", topic, *settings,
-                         *[part for one in reader for part in ("--reader-property", one)],
-                         stdin="\n".join(lines) + "\n")
+        done = tools.run(
+            "console-producer",
+            "--bootstrap-server",
+            bootstrap,
+            "--topic",
+            topic,
+            *settings,
+            *[part for one in reader for part in ("--reader-property", one)],
+            stdin="\n".join(lines) + "\n",
+        )
         assert done.returncode == 0 and "ERROR" not in done.stderr, f"{done.stdout}\n{done.stderr}"
-        return None
+        return
 
     @staticmethod
     def _line(record, with_headers):
         def shown(field):
             return NULL if field is None else field.decode()
+
         headers = ",".join(f"{name}:{shown(value)}" for name, value in record.headers) or NULL
         return (headers + "\x1d" if with_headers else "") + shown(record.key) + SEPARATOR + shown(record.value)
 
@@ -190,32 +241,68 @@ class Console43(Program):
 
         def content(shown):
             return None if shown == NULL else shown.encode()
-        return Seen(value=content(value), key=content(key), partition=int(partition.split(":")[1]),
-                    offset=int(offset.split(":")[1]), timestamp=int(at),
-                    timestamp_type={"CreateTime": 0, "LogAppendTime": 1}.get(kind, -1),
-                    headers=tuple((name, content(field)) for name, field in pairs))
+
+        return Seen(
+            value=content(value),
+            key=content(key),
+            partition=int(partition.split(":")[1]),
+            offset=int(offset.split(":")[1]),
+            timestamp=int(at),
+            timestamp_type={"CreateTime": 0, "LogAppendTime": 1}.get(kind, -1),
+            headers=tuple((name, content(field)) for name, field in pairs),
+        )
 
     def _consumer(self, bootstrap, topic, *more):
         shown = [part for one in self.SHOWN for part in ("--formatter-property", one)]
-        return tools.spawn("console-consumer", "--bootstrap-server", bootstrap, "--topic", topic, *shown, *more,
-                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        return tools.spawn(
+            "console-consumer",
+            "--bootstrap-server",
+            bootstrap,
+            "--topic",
+            topic,
+            *shown,
+            *more,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
 
     def consume(self, bootstrap, topic, partitions=(0,), start="earliest", count=1, timeout=15):
-        where = (["--partition", partitions[0], "--offset", start] if len(partitions) == 1 else ["--from-beginning"])
+        where = ["--partition", partitions[0], "--offset", start] if len(partitions) == 1 else ["--from-beginning"]
         return finish(self._consumer(bootstrap, topic, *where), count, self.parse, timeout + 5)
 
     def offsets(self, bootstrap, topic, partition, at):
-        answer = tools.must("java", "org.apache.kafka.tools.GetOffsetShell", "--bootstrap-server", bootstrap,
-                            "--topic-partitions", f"{topic}:{partition}", "--time", at)
+        answer = tools.must(
+            "java",
+            "org.apache.kafka.tools.GetOffsetShell",
+            "--bootstrap-server",
+            bootstrap,
+            "--topic-partitions",
+            f"{topic}:{partition}",
+            "--time",
+            at,
+        )
         found = answer.strip().rsplit(":", 1)[-1]
         return int(found) if found.isdigit() else None
 
     def member(self, bootstrap, name, group, topic, auto_commit=True):
-        settings = ["auto.commit.interval.ms=500", f"client.id={name}", "heartbeat.interval.ms=500",
-                    f"session.timeout.ms={int(self.session * 1000)}"]
+        settings = [
+            "auto.commit.interval.ms=500",
+            f"client.id={name}",
+            "heartbeat.interval.ms=500",
+            f"session.timeout.ms={int(self.session * 1000)}",
+        ]
         return ProcessMember(
-            self._consumer(bootstrap, topic, "--group", group, "--from-beginning",
-                           *[part for one in settings for part in ("--command-property", one)]), self.parse)
+            self._consumer(
+                bootstrap,
+                topic,
+                "--group",
+                group,
+                "--from-beginning",
+                *[part for one in settings for part in ("--command-property", one)],
+            ),
+            self.parse,
+        )
 
 
 class Console11(Program):
@@ -232,11 +319,20 @@ class Console11(Program):
             lines = [text(record.key) + SEPARATOR + text(record.value) for record in records]
         else:
             lines = [text(record.value) for record in records]
-        done = tools.run("1.1.0", "kafka.tools.ConsoleProducer", "--broker-list", bootstrap, "--topic", topic,
-                         *settings, stdin="\n".join(lines) + "\n")
-        assert done.returncode == 0 and "ERROR" not in done.stderr and "Error when sending" not in done.stderr, \
+        done = tools.run(
+            "1.1.0",
+            "kafka.tools.ConsoleProducer",
+            "--broker-list",
+            bootstrap,
+            "--topic",
+            topic,
+            *settings,
+            stdin="\n".join(lines) + "\n",
+        )
+        assert done.returncode == 0 and "ERROR" not in done.stderr and "Error when sending" not in done.stderr, (
             f"{done.stdout}\n{done.stderr}"
-        return None
+        )
+        return
 
     @staticmethod
     def parse(line):
@@ -245,22 +341,53 @@ class Console11(Program):
 
         def content(shown):
             return None if shown == "null" else shown.encode()
-        return Seen(value=content(value), key=content(key), timestamp=int(at),
-                    timestamp_type={"CreateTime": 0, "LogAppendTime": 1}.get(kind, -1))
+
+        return Seen(
+            value=content(value),
+            key=content(key),
+            timestamp=int(at),
+            timestamp_type={"CreateTime": 0, "LogAppendTime": 1}.get(kind, -1),
+        )
 
     def _consumer(self, bootstrap, topic, *more):
-        return tools.spawn("1.1.0", "kafka.tools.ConsoleConsumer", "--bootstrap-server", bootstrap, "--topic", topic,
-                           "--property", "print.timestamp=true", "--property", "print.key=true",
-                           "--property", f"key.separator={SEPARATOR}", *more,
-                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        return tools.spawn(
+            "1.1.0",
+            "kafka.tools.ConsoleConsumer",
+            "--bootstrap-server",
+            bootstrap,
+            "--topic",
+            topic,
+            "--property",
+            "print.timestamp=true",
+            "--property",
+            "print.key=true",
+            "--property",
+            f"key.separator={SEPARATOR}",
+            *more,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
 
     def consume(self, bootstrap, topic, partitions=(0,), start="earliest", count=1, timeout=15):
-        where = (["--partition", partitions[0], "--offset", start] if len(partitions) == 1 else ["--from-beginning"])
+        where = ["--partition", partitions[0], "--offset", start] if len(partitions) == 1 else ["--from-beginning"]
         return finish(self._consumer(bootstrap, topic, *where), count, self.parse, timeout + 5)
 
     def member(self, bootstrap, name, group, topic, auto_commit=True):
-        settings = ["auto.commit.interval.ms=500", f"client.id={name}", "heartbeat.interval.ms=500",
-                    f"session.timeout.ms={int(self.session * 1000)}"]
+        settings = [
+            "auto.commit.interval.ms=500",
+            f"client.id={name}",
+            "heartbeat.interval.ms=500",
+            f"session.timeout.ms={int(self.session * 1000)}",
+        ]
         return ProcessMember(
-            self._consumer(bootstrap, topic, "--group", group, "--from-beginning",
-                           *[part for one in settings for part in ("--consumer-property", one)]), self.parse)
+            self._consumer(
+                bootstrap,
+                topic,
+                "--group",
+                group,
+                "--from-beginning",
+                *[part for one in settings for part in ("--consumer-property", one)],
+            ),
+            self.parse,
+        )

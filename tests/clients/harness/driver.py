@@ -1,4 +1,5 @@
 """A client library in a process of its own, spoken to in lines of JSON (drivers/lines.py)."""
+
 import json
 import select
 import subprocess
@@ -26,7 +27,8 @@ class Driver:
     def __init__(self, command, bootstrap, **hello):
         self._errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, bufsize=0)
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, bufsize=0
+        )
         self._rest = b""
         self.version = self.call("hello", bootstrap=bootstrap, **hello)
 

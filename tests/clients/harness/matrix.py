@@ -1,4 +1,5 @@
 """The client matrix: one row a client, one column a feature, filled in by the tests that ran."""
+
 from pathlib import Path
 
 from . import clients

@@ -1,4 +1,5 @@
 """Records as the tests write and compare them."""
+
 import base64
 from dataclasses import dataclass, replace
 
@@ -15,8 +16,13 @@ class Record:
 
     def wire(self):
         """As the drivers take it."""
-        return {"value": encode(self.value), "key": encode(self.key), "timestamp": self.timestamp,
-                "partition": self.partition, "headers": [[name, encode(value)] for name, value in self.headers]}
+        return {
+            "value": encode(self.value),
+            "key": encode(self.key),
+            "timestamp": self.timestamp,
+            "partition": self.partition,
+            "headers": [[name, encode(value)] for name, value in self.headers],
+        }
 
 
 @dataclass(frozen=True)
@@ -30,10 +36,15 @@ class Seen(Record):
     @classmethod
     def of(cls, wire):
         return cls(
-            value=decode(wire["value"]), key=decode(wire["key"]), timestamp=wire["timestamp"],
-            partition=wire["partition"], offset=wire["offset"], topic=wire["topic"],
+            value=decode(wire["value"]),
+            key=decode(wire["key"]),
+            timestamp=wire["timestamp"],
+            partition=wire["partition"],
+            offset=wire["offset"],
+            topic=wire["topic"],
             timestamp_type=wire["timestamp_type"],
-            headers=tuple((name, decode(value)) for name, value in wire["headers"]))
+            headers=tuple((name, decode(value)) for name, value in wire["headers"]),
+        )
 
 
 def contents(records, *fields):

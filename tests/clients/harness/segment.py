@@ -1,4 +1,5 @@
 """Kafka's segment files, read and written without any of the project's code."""
+
 import struct
 
 HEADER = struct.Struct(">qiibIhiqqqhii")  # KIP-98: base offset … record count
@@ -17,7 +18,7 @@ class Batch:
 
 
 def batches(path):
-    """The complete batches from the file's start to the first place that holds none (preallocated zeros, or the end)."""
+    """The complete batches from the file's start to where none follows: zeros, or the end."""
     data, found, position = path.read_bytes(), [], 0
     while position + HEADER.size <= len(data):
         batch = Batch(position, HEADER.unpack_from(data, position))

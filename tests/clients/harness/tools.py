@@ -2,6 +2,7 @@
 
 MILENA_KAFKA_TOOLS names a program with the verbs topics, configs, console-producer, java CLASS, 1.1.0 CLASS, libs …
 """
+
 import functools
 import os
 import shutil
@@ -37,8 +38,15 @@ def environment():
 
 def run(*arguments, stdin=None, timeout=60):
     """Runs one of Kafka's tools to its end; the result has returncode, stdout and stderr as text."""
-    return subprocess.run([kafka_tools(), *map(str, arguments)], input=stdin, capture_output=True, text=True,
-                          timeout=timeout, env=environment(), check=False)
+    return subprocess.run(
+        [kafka_tools(), *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=environment(),
+        check=False,
+    )
 
 
 def must(*arguments, **more):
@@ -50,5 +58,6 @@ def must(*arguments, **more):
 
 def spawn(*arguments, **more):
     """Starts one of Kafka's tools in a process group of its own, so that all of it can be killed."""
-    return subprocess.Popen([kafka_tools(), *map(str, arguments)], text=True, env=environment(),
-                            start_new_session=True, **more)
+    return subprocess.Popen(
+        [kafka_tools(), *map(str, arguments)], text=True, env=environment(), start_new_session=True, **more
+    )

@@ -1,4 +1,5 @@
 """Each client library in a virtual environment of its own, made when first needed and kept in a cache."""
+
 import fcntl
 import os
 import shutil

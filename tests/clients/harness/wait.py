@@ -1,4 +1,5 @@
 """Waiting with a deadline: no test sleeps for a fixed time."""
+
 import socket
 import time
 
@@ -8,7 +9,7 @@ class Deadline(AssertionError):
 
 
 def until(check, timeout=30.0, what="the condition", every=0.05):
-    """Calls check() until it returns something true, and returns that. AssertionErrors in between are kept for the report."""
+    """Calls check() until it returns something true, and returns that. The last AssertionError is reported."""
     end, last = time.monotonic() + timeout, None
     while True:
         try:

@@ -1,4 +1,5 @@
 """Just enough of the wire protocol to send what no client library would."""
+
 import socket
 import struct
 import time
@@ -38,8 +39,10 @@ def batch(values, producer_id=-1, epoch=-1, sequence=-1):
     for delta, value in enumerate(values):
         record = b"\0" + varint(0) + varint(delta) + varint(-1) + varint(len(value)) + value + varint(0)
         records += varint(len(record)) + record
-    body = struct.pack(">hiqqqhii", 0, len(values) - 1, timestamp, timestamp, producer_id, epoch, sequence,
-                       len(values)) + records
+    body = (
+        struct.pack(">hiqqqhii", 0, len(values) - 1, timestamp, timestamp, producer_id, epoch, sequence, len(values))
+        + records
+    )
     counted = struct.pack(">ibI", -1, 2, crc32c(body)) + body
     return struct.pack(">qi", 0, len(counted)) + counted
 
@@ -60,7 +63,7 @@ class Connection:
     def ask(self, api, version, body, correlation=7):
         head = struct.pack(">hhi", api, version, correlation) + string("tests")
         self.socket.sendall(struct.pack(">i", len(head + body)) + head + body)
-        size, = struct.unpack(">i", self.read(4))
+        (size,) = struct.unpack(">i", self.read(4))
         answer = self.read(size)
         assert struct.unpack_from(">i", answer)[0] == correlation
         return answer[4:]
@@ -87,19 +90,30 @@ class Connection:
 
     def init_producer_id(self):
         """(producer id, epoch)"""
+
         def attempt():
             answer = self.ask(INIT_PRODUCER_ID, 0, string(None) + struct.pack(">i", 1000))
             _, error, producer_id, epoch = struct.unpack(">ihqh", answer)
             return None if error in RETRIABLE else (error, producer_id, epoch)
+
         error, producer_id, epoch = wait.until(attempt, 20, "a producer id")
         assert error == 0, error
         return producer_id, epoch
 
     def produce(self, topic, partition, data, acks=-1):
         """(error code, base offset) of Produce 3, sent again while the broker says that it is not ready."""
+
         def attempt():
-            answer = self.ask(PRODUCE, 3, string(None) + struct.pack(">hii", acks, 10_000, 1) + string(topic)
-                              + struct.pack(">iii", 1, partition, len(data)) + data)
+            answer = self.ask(
+                PRODUCE,
+                3,
+                string(None)
+                + struct.pack(">hii", acks, 10_000, 1)
+                + string(topic)
+                + struct.pack(">iii", 1, partition, len(data))
+                + data,
+            )
             error, offset = struct.unpack_from(">hq", answer, 4 + 2 + len(topic) + 4 + 4)
             return None if error in RETRIABLE else (error, offset)
+
         return wait.until(attempt, 20, "an answer to Produce")

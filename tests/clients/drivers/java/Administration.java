@@ -26,8 +26,7 @@ final class Administration {
     static Map<String, Driver.Operation> operations() {
         return Map.of(
             "create_topic", Administration::createTopic,
-            "create_partitions", request ->
-                wait(admin().createPartitions(Map.of(topic(request), NewPartitions.increaseTo(request.get("total").asInt()))).all()),
+            "create_partitions", Administration::createPartitions,
             "delete_topic", request -> wait(admin().deleteTopics(List.of(topic(request))).all()),
             "alter_config", Administration::alterConfig,
             "describe_config", Administration::describeConfig,
@@ -54,12 +53,18 @@ final class Administration {
     private static Object createTopic(JsonNode request) throws Exception {
         Map<String, String> config = new HashMap<>();
         if (request.hasNonNull("config")) {
-            request.get("config").fields().forEachRemaining(one -> config.put(one.getKey(), one.getValue().asText()));
+            request.get("config").properties().forEach(one -> config.put(one.getKey(), one.getValue().asText()));
         }
-        NewTopic topic = new NewTopic(topic(request), request.get("partitions").asInt(), (short) request.get("replicas").asInt());
+        short replicas = (short) request.get("replicas").asInt();
+        NewTopic topic = new NewTopic(topic(request), request.get("partitions").asInt(), replicas);
         boolean only = request.path("validate_only").asBoolean(false);
         wait(admin().createTopics(List.of(topic.configs(config)), new CreateTopicsOptions().validateOnly(only)).all());
         return null;
+    }
+
+    private static Object createPartitions(JsonNode request) throws Exception {
+        NewPartitions total = NewPartitions.increaseTo(request.get("total").asInt());
+        return wait(admin().createPartitions(Map.of(topic(request), total)).all());
     }
 
     /** changes: lists of [operation, name, value]; operation as in AlterConfigOp.OpType. */

@@ -110,11 +110,11 @@ public class Driver {
     static KafkaProducer<byte[], byte[]> producer(JsonNode request) {
         Properties config = properties("delivery.timeout.ms", 20000, "request.timeout.ms", 10000, "max.block.ms", 20000,
             "linger.ms", 5);
-        for (String[] pair : new String[][] {{"acks", "acks"}, {"codec", "compression.type"}, {"idempotent", "enable.idempotence"}}) {
-            if (given(request, pair[0])) {
-                config.put(pair[1], request.get(pair[0]).asText());
+        Map.of("acks", "acks", "codec", "compression.type", "idempotent", "enable.idempotence").forEach((name, setting) -> {
+            if (given(request, name)) {
+                config.put(setting, request.get(name).asText());
             }
-        }
+        });
         return PRODUCERS.computeIfAbsent(config.toString(),
             key -> new KafkaProducer<>(config, new ByteArraySerializer(), new ByteArraySerializer()));
     }

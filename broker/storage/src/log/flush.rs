@@ -28,14 +28,17 @@ impl FlushTask {
     /// # Errors
     /// A sync failed. The log takes no more writes: what the kernel dropped cannot be known.
     pub fn run(self) -> Result<i64, StorageError> {
-        let synced = self.sync();
-        if let Err(error) = &synced {
-            // Even a full disk: after a failed sync the kernel may have forgotten what it could not write.
-            self.shared.poison(error);
+        match self.sync() {
+            // A truncation or the topic's deletion took the files: nothing of them is promised any more.
+            Ok(()) | Err(StorageError::Deleted { .. }) => {}
+            Err(error) => {
+                // Even a full disk: after a failed sync the kernel may have forgotten what it could not write.
+                self.shared.poison(&error);
+                return Err(error);
+            }
         }
-        synced?;
         let mut point = self.shared.recovery_point.lock();
-        if self.shared.truncations() == self.truncations {
+        if self.shared.truncations() == self.truncations && self.shared.check_readable().is_ok() {
             *point = self.up_to.max(*point);
         }
         Ok(*point)

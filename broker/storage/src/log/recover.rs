@@ -5,7 +5,6 @@ use crate::{
     error::StorageError,
     fs::failed,
     index::{IndexTable, OffsetEntry, SegmentIndex, TimeEntry},
-    num::to_u32,
     segment::{IndexBuilder, ScanEnd, Segment, clear_index_files},
 };
 
@@ -41,25 +40,29 @@ pub(super) fn recover_segment(
     interval: u32,
     epochs: &mut LeaderEpochs,
 ) -> Result<Found, StorageError> {
+    if segment.size() == 0 {
+        segment.set_index(SegmentIndex::new());
+        return Ok(Found { next_offset: segment.base_offset, ..Found::default() });
+    }
     let (start, index) = match depth {
         Depth::Whole => (0, None),
         Depth::Tail => trusted(segment, segment.size().saturating_sub(SUSPECT_TAIL))?,
         Depth::Headers => trusted(segment, u64::MAX)?,
     };
-    let attempt = scan_from(segment, depth, start, index, interval, epochs)?;
-    if attempt.next_offset > segment.base_offset || start == 0 {
-        return Ok(attempt);
+    let mut pass = Pass { segment, depth, start, interval };
+    let mut result = pass.run(index)?;
+    // Nothing is cut on the word of an index alone, nor unless every checksum before the cut was right.
+    let doubtful = result.good == start && start > 0 || depth == Depth::Headers;
+    if result.bad.is_some() && doubtful {
+        pass = Pass { depth: Depth::Whole, start: 0, ..pass };
+        result = pass.run(None)?;
     }
-    // Even the batch that the index points at is bad: look for the end of what is good from the start.
-    scan_from(segment, Depth::Whole, 0, None, interval, epochs)
+    pass.settle(result, epochs)
 }
 
 /// The last indexed position up to `limit`, and the indexes cut back to it. None: begin anew.
 fn trusted(segment: &Segment, limit: u64) -> Result<(u64, Option<SegmentIndex>), StorageError> {
     let (dir, base) = (segment.dir(), segment.base_offset);
-    if segment.size() == 0 {
-        return Ok((0, None));
-    }
     let Some(mut index) = SegmentIndex::load(dir, base, segment.size())? else { return Ok((0, None)) };
     let Some(entry) = index.offsets.last_where(dir, base, |entry| u64::from(entry.position) <= limit)? else {
         return Ok((0, None));
@@ -69,62 +72,94 @@ fn trusted(segment: &Segment, limit: u64) -> Result<(u64, Option<SegmentIndex>),
     Ok((u64::from(entry.position), Some(index)))
 }
 
-fn scan_from(
-    segment: &Segment,
+/// One way over a segment.
+struct Pass<'a> {
+    segment: &'a Segment,
     depth: Depth,
     start: u64,
-    index: Option<SegmentIndex>,
     interval: u32,
-    epochs: &mut LeaderEpochs,
-) -> Result<Found, StorageError> {
-    let mut found = Found { next_offset: segment.base_offset, ..Found::default() };
-    if segment.size() == 0 {
-        segment.set_index(SegmentIndex::new());
-        return Ok(found);
+}
+
+/// What a pass has found. Nothing is changed yet.
+struct PassResult {
+    index: SegmentIndex,
+    /// Leader epochs and the first offset that each has here.
+    epochs: Vec<(i32, i64)>,
+    next_offset: i64,
+    /// Up to here all is well.
+    good: u64,
+    /// Why no further.
+    bad: Option<String>,
+}
+
+impl Pass<'_> {
+    fn run(&self, index: Option<SegmentIndex>) -> Result<PassResult, StorageError> {
+        let base = self.segment.base_offset;
+        let mut builder = IndexBuilder::new(base, self.interval, index.unwrap_or_else(SegmentIndex::new));
+        let mut scan = self.segment.scan(self.start, self.segment.size())?;
+        let mut epochs: Vec<(i32, i64)> = Vec::new();
+        let (mut next_offset, mut good, mut bad) = (base, self.start, None);
+        loop {
+            let next = if self.depth == Depth::Headers {
+                scan.next_header()?
+            } else {
+                scan.next_verified()?.map(|(scanned, _)| scanned)
+            };
+            let Some(batch) = next else { break };
+            if !builder.add(&batch) {
+                bad = Some(format!("offset {} is too far from the first", batch.header.last_offset()));
+                break;
+            }
+            let epoch = batch.header.partition_leader_epoch;
+            if epochs.last().is_none_or(|(last, _)| *last != epoch) {
+                epochs.push((epoch, batch.header.base_offset));
+            }
+            good = batch.end();
+            next_offset = batch.header.next_offset();
+        }
+        if let ScanEnd::Corrupt(why) = scan.end() {
+            bad = bad.or(Some(why));
+        }
+        Ok(PassResult { index: builder.into_index(), epochs, next_offset, good, bad })
     }
-    if index.is_none() {
-        clear_index_files(segment)?;
-    }
-    let mut builder =
-        IndexBuilder::new(segment.base_offset, interval, index.unwrap_or_else(SegmentIndex::new));
-    let mut scan = segment.scan(start, segment.size())?;
-    let mut good = start;
-    let mut reason = None;
-    loop {
-        let next = if depth == Depth::Headers {
-            scan.next_header()?
-        } else {
-            scan.next_verified()?.map(|(scanned, _)| scanned)
+
+    /// Makes the files say what the pass has found.
+    fn settle(&self, result: PassResult, epochs: &mut LeaderEpochs) -> Result<Found, StorageError> {
+        let segment = self.segment;
+        // The checkpoint may tell of epochs whose records a crash took. The batches know.
+        epochs.truncate_from_end(result.epochs.first().map_or(segment.base_offset, |(_, offset)| *offset));
+        result.epochs.iter().for_each(|(epoch, offset)| epochs.assign(*epoch, *offset));
+        let cut_bytes = segment.size().saturating_sub(result.good);
+        if result.bad.is_some() {
+            cut(segment, result.good)?;
+        }
+        self.settle_index(result.index)?;
+        let verified_bytes = match self.depth {
+            Depth::Headers => 0,
+            Depth::Tail | Depth::Whole => {
+                segment.set_verified(self.start, result.good);
+                result.good.saturating_sub(self.start)
+            }
         };
-        let Some(batch) = next else { break };
-        if !builder.add(&batch) {
-            reason =
-                Some(format!("offset {} is too far from the segment's first", batch.header.last_offset()));
-            break;
+        let cut = result.bad.map(|reason| (cut_bytes, reason));
+        Ok(Found { next_offset: result.next_offset, verified_bytes, cut })
+    }
+
+    fn settle_index(&self, mut index: SegmentIndex) -> Result<(), StorageError> {
+        let (dir, base) = (self.segment.dir(), self.segment.base_offset);
+        if self.start == 0 {
+            // Built anew from the first batch on: what the files had is replaced.
+            clear_index_files(self.segment)?;
         }
-        if good == start {
-            // The checkpoint may tell of epochs whose records a crash took. The batches know.
-            epochs.truncate_from_end(batch.header.base_offset);
+        if self.depth == Depth::Whole {
+            index.add_time_entry();
+            index.flush(dir, base)?;
+            IndexTable::<OffsetEntry>::ensure_file(dir, base)?;
+            IndexTable::<TimeEntry>::ensure_file(dir, base)?;
         }
-        epochs.assign(batch.header.partition_leader_epoch, batch.header.base_offset);
-        good = batch.end();
-        found.next_offset = batch.header.next_offset();
+        self.segment.set_index(index);
+        Ok(())
     }
-    if let ScanEnd::Corrupt(why) = scan.end() {
-        reason = reason.or(Some(why));
-    }
-    if depth != Depth::Headers {
-        found.verified_bytes = good.saturating_sub(start);
-    }
-    if let Some(reason) = reason {
-        found.cut = Some((segment.size().saturating_sub(good), reason));
-        cut(segment, good)?;
-    }
-    settle_index(segment, builder.into_index(), depth)?;
-    if depth != Depth::Headers {
-        segment.set_verified(start, good);
-    }
-    Ok(found)
 }
 
 /// Cuts the file, durably: what is appended next must not be followed by old bytes after a power cut.
@@ -134,18 +169,5 @@ fn cut(segment: &Segment, size: u64) -> Result<(), StorageError> {
     file.set_len(size).map_err(failed("truncate", &path))?;
     file.sync_all().map_err(failed("sync", &path))?;
     segment.set_size(size);
-    Ok(())
-}
-
-fn settle_index(segment: &Segment, mut index: SegmentIndex, depth: Depth) -> Result<(), StorageError> {
-    let (dir, base) = (segment.dir(), segment.base_offset);
-    if depth == Depth::Whole {
-        index.add_time_entry();
-        index.flush(dir, base)?;
-        IndexTable::<OffsetEntry>::ensure_file(dir, base)?;
-        IndexTable::<TimeEntry>::ensure_file(dir, base)?;
-    }
-    debug_assert!(index.offsets.last().is_none_or(|entry| entry.position < to_u32(segment.size())));
-    segment.set_index(index);
     Ok(())
 }

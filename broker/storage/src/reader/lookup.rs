@@ -12,6 +12,9 @@ use crate::{
 /// Bytes read at once while looking for a batch: about what lies between two index entries.
 const LOOKUP_CHUNK: u32 = 4096;
 
+/// How often a read begins anew. Truncations are rare: more than one overtaking a read is not expected.
+const MAX_ATTEMPTS: u32 = 16;
+
 /// A batch and where it is.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
@@ -30,6 +33,31 @@ impl LogReader {
             return Err(StorageError::OffsetOutOfRange { offset, start, end });
         }
         Ok(())
+    }
+
+    /// Does `work` until neither a truncation nor a deletion has overtaken it.
+    ///
+    /// # Errors
+    /// Those of `work`, and [`StorageError::OffsetOutOfRange`] where the offset that is looked for went away meanwhile.
+    pub(super) fn attempt<T>(
+        &self,
+        offset: Option<i64>,
+        work: impl Fn() -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let mut result;
+        let mut attempts = 0;
+        loop {
+            let before = self.shared.truncations();
+            result = work();
+            attempts += 1;
+            let overtaken = self.shared.truncations() != before
+                || matches!(result, Err(StorageError::Deleted { .. }))
+                    && self.shared.check_readable().is_ok();
+            if !overtaken || attempts == MAX_ATTEMPTS {
+                return result;
+            }
+            offset.map_or(Ok(()), |offset| self.check_range(offset))?;
+        }
     }
 
     /// The batch that contains `offset`, or the first one above it. None: the log ends before.

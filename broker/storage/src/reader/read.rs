@@ -35,9 +35,6 @@ pub struct FileSlice {
     pub first_batch_base_offset: i64,
 }
 
-/// How often a read begins anew because a truncation overtook it.
-const MAX_ATTEMPTS: usize = 16;
-
 impl LogReader {
     /// Whole batches from the one that contains `offset` (or the next one, where compaction has left a gap), all
     /// below `up_to` (the high watermark, say), in at most `max_bytes`; with `min_one_batch` the first one whatever
@@ -52,15 +49,7 @@ impl LogReader {
         up_to: i64,
         min_one_batch: bool,
     ) -> Result<ReadSlice, StorageError> {
-        for _ in 0..MAX_ATTEMPTS {
-            let before = self.shared.truncations();
-            let result = self.try_read(offset, max_bytes, up_to, min_one_batch);
-            if self.shared.truncations() == before {
-                return result;
-            }
-        }
-        self.check_range(offset)?;
-        Ok(ReadSlice { first_batch_base_offset: offset, bytes: Bytes::new() })
+        self.attempt(Some(offset), || self.try_read(offset, max_bytes, up_to, min_one_batch))
     }
 
     fn try_read(
@@ -76,7 +65,7 @@ impl LogReader {
         if offset >= up_to || (max_bytes == 0 && !min_one) {
             return Ok(empty);
         }
-        let Some(place) = self.find_or_out_of_range(offset)? else { return Ok(empty) };
+        let Some(place) = self.find(&self.shared.segments(), offset)? else { return Ok(empty) };
         let first = &place.batch.header;
         let first_len = first.size_in_bytes();
         if first.last_offset() >= up_to || (first_len > max_bytes && !min_one) {
@@ -106,12 +95,24 @@ impl LogReader {
         up_to: i64,
         min_one_batch: bool,
     ) -> Result<Option<FileSlice>, StorageError> {
+        self.attempt(Some(offset), || self.try_locate(offset, max_bytes, up_to, min_one_batch))
+    }
+
+    fn try_locate(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+        up_to: i64,
+        min_one_batch: bool,
+    ) -> Result<Option<FileSlice>, StorageError> {
         self.check_range(offset)?;
         let up_to = up_to.min(self.log_end_offset());
         if offset >= up_to {
             return Ok(None);
         }
-        let Some(Place { segment, batch }) = self.find_or_out_of_range(offset)? else { return Ok(None) };
+        let Some(Place { segment, batch }) = self.find(&self.shared.segments(), offset)? else {
+            return Ok(None);
+        };
         let max_bytes = to_u64(max_bytes);
         let mut scan = segment.scan(batch.position, segment.size())?;
         let mut len = 0u64;
@@ -128,17 +129,6 @@ impl LogReader {
             Ok(FileSlice { file: segment.file()?, position: batch.position, len, first_batch_base_offset })
         };
         (len > 0).then(slice).transpose()
-    }
-
-    /// As [`LogReader::find`]; a segment that retention took meanwhile is out of range.
-    fn find_or_out_of_range(&self, offset: i64) -> Result<Option<Place>, StorageError> {
-        match self.find(&self.shared.segments(), offset) {
-            Err(StorageError::Deleted { path }) => {
-                self.check_range(offset)?;
-                Err(StorageError::Deleted { path })
-            }
-            other => other,
-        }
     }
 }
 

@@ -43,6 +43,10 @@ impl LogReader {
     /// # Errors
     /// The log is corrupt there, or cannot be read.
     pub fn offset_for_timestamp(&self, timestamp: i64) -> Result<Option<TimestampOffset>, StorageError> {
+        self.attempt(None, || self.find_time(timestamp))
+    }
+
+    fn find_time(&self, timestamp: i64) -> Result<Option<TimestampOffset>, StorageError> {
         self.shared.check_readable()?;
         let start = self.log_start_offset();
         for segment in self.shared.segments().iter() {
@@ -61,12 +65,14 @@ impl LogReader {
     /// # Errors
     /// The log is corrupt there, or cannot be read.
     pub fn max_timestamp(&self) -> Result<Option<TimestampOffset>, StorageError> {
-        self.shared.check_readable()?;
-        let mut newest = -1;
-        for segment in self.shared.segments().iter() {
-            newest = newest.max(segment.max_timestamp()?.timestamp);
-        }
-        if newest < 0 { Ok(None) } else { self.offset_for_timestamp(newest) }
+        self.attempt(None, || {
+            self.shared.check_readable()?;
+            let mut newest = -1;
+            for segment in self.shared.segments().iter() {
+                newest = newest.max(segment.max_timestamp()?.timestamp);
+            }
+            if newest < 0 { Ok(None) } else { self.find_time(newest) }
+        })
     }
 }
 

@@ -10,7 +10,6 @@ pub(crate) use scan::{Scan, ScanEnd, Scanned};
 
 use std::{
     fs::File,
-    io::ErrorKind,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -122,13 +121,8 @@ impl Segment {
         }
         let path = self.path();
         let opened = File::options().read(true).write(true).open(&path);
-        let file = match opened {
-            Ok(file) => Arc::new(file),
-            Err(error) if error.kind() == ErrorKind::NotFound && self.removed.load(Ordering::Acquire) => {
-                return Err(StorageError::Deleted { path });
-            }
-            Err(error) => return Err(StorageError::io("open", path, error)),
-        };
+        let file =
+            opened.map(Arc::new).map_err(failed("open", &path)).map_err(|error| self.removed_or(error))?;
         *slot = Some(file.clone());
         Ok(file)
     }
@@ -153,9 +147,17 @@ impl Segment {
         let mut slot = self.index.lock();
         let index = match slot.take() {
             Some(index) => index,
-            None => self.load_index()?,
+            None => self.load_index().map_err(|error| self.removed_or(error))?,
         };
-        work(slot.insert(index))
+        work(slot.insert(index)).map_err(|error| self.removed_or(error))
+    }
+
+    /// What goes wrong with files that were removed on purpose is no error of theirs.
+    fn removed_or(&self, error: StorageError) -> StorageError {
+        if self.removed.load(Ordering::Acquire) {
+            return StorageError::Deleted { path: self.path() };
+        }
+        error
     }
 
     fn load_index(&self) -> Result<SegmentIndex, StorageError> {

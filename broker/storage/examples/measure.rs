@@ -1,0 +1,119 @@
+//! What an append costs and how long a start takes: `cargo run --release -p milena-storage --example measure DIR`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation
+)]
+
+use std::{env, path::PathBuf, sync::Arc, time::Instant};
+
+use milena_records::{Batch, BatchBuilder};
+use milena_storage::{LogConfig, LogDir, Origin, Owner, TopicPartition, ids};
+
+const OWNER: Owner<'_> = Owner { cluster_id: None, node_id: 0 };
+
+fn batch(records: usize, size: usize) -> bytes::Bytes {
+    let mut builder = BatchBuilder::new(0);
+    for _ in 0..records {
+        builder.append(1_700_000_000_000, None, Some(&vec![b'x'; size]), &[]).unwrap();
+    }
+    builder.build().unwrap()
+}
+
+fn append(root: &std::path::Path, len: usize) {
+    let dir = LogDir::open(root, OWNER).unwrap();
+    let tp = TopicPartition::new(format!("append{len}"), 0);
+    let mut log = dir.create_log(&tp, ids::random(), Arc::new(LogConfig::default()), 0).unwrap();
+    let bytes = batch(1, len);
+    let batch = Batch::parse(&bytes).unwrap();
+    let count = (1 << 30) / bytes.len();
+    let start = Instant::now();
+    for _ in 0..count {
+        log.append(&batch, Origin::Client, 0, 0).unwrap();
+    }
+    let ns = start.elapsed().as_nanos() as f64 / count as f64;
+    println!("append {} bytes: {ns:.0} ns, {:.2} s/GB", bytes.len(), ns / bytes.len() as f64);
+    let (reader, start, mut offset, mut total) = (log.reader(), Instant::now(), 0, 0);
+    while offset < log.log_end_offset() {
+        let slice = reader.read(offset, 1 << 20, i64::MAX, true).unwrap();
+        total += slice.bytes.len();
+        offset += (slice.bytes.len() / bytes.len()) as i64;
+    }
+    println!("read of 1 MiB: {:.2} s/GB", start.elapsed().as_secs_f64() / total as f64 * 1e9);
+    drop((log, dir));
+    let start = Instant::now();
+    let dir = LogDir::open(root, OWNER).unwrap();
+    let (_, report) = dir.open_log(&tp, Arc::new(LogConfig::default()), 0).unwrap();
+    println!(
+        "open after a kill, {:?}: {:?}, {} bytes verified",
+        dir.open_mode(),
+        start.elapsed(),
+        report.verified_bytes
+    );
+}
+
+fn open(root: &std::path::Path, count: i32) {
+    let config = Arc::new(LogConfig::default());
+    let mut dir = LogDir::open(root, OWNER).unwrap();
+    let bytes = batch(3, 100);
+    let start = Instant::now();
+    let mut logs: Vec<_> = (0..count)
+        .map(|partition| {
+            let tp = TopicPartition::new("many", partition);
+            (dir.create_log(&tp, ids::random(), config.clone(), 0).unwrap(), tp)
+        })
+        .collect();
+    println!("create {count}: {:?}", start.elapsed());
+    let start = Instant::now();
+    for (log, _) in &mut logs {
+        log.append(&Batch::parse(&bytes).unwrap(), Origin::Client, 0, 0).unwrap();
+    }
+    println!("append to each of {count}: {:?}", start.elapsed());
+    dir.mark_recovered().unwrap();
+    drop(logs);
+    drop(dir);
+    let start = Instant::now();
+    let dir = LogDir::open(root, OWNER).unwrap();
+    let mut logs: Vec<_> = (0..count)
+        .map(|partition| {
+            let tp = TopicPartition::new("many", partition);
+            (dir.open_log(&tp, config.clone(), 0).unwrap().0, tp)
+        })
+        .collect();
+    println!("open {count}, {:?}: {:?}", dir.open_mode(), start.elapsed());
+    let start = Instant::now();
+    dir.sync_all().unwrap();
+    println!("syncfs: {:?}", start.elapsed());
+    let points: Vec<_> = logs.iter_mut().map(|(log, tp)| (tp.clone(), log.close_clean().unwrap())).collect();
+    dir.write_recovery_points(points.iter().map(|(tp, point)| (tp, *point))).unwrap();
+    dir.mark_clean_shutdown(0).unwrap();
+    println!("close {count}: {:?}", start.elapsed());
+    drop(logs);
+    drop(dir);
+    let before = resident();
+    let start = Instant::now();
+    let dir = LogDir::open(root, OWNER).unwrap();
+    let found = dir.partitions().unwrap();
+    let logs: Vec<_> = found
+        .into_iter()
+        .map(|found| dir.open_log(&found.topic_partition, config.clone(), 0).unwrap().0)
+        .filter(|log| log.log_end_offset() == 3)
+        .collect();
+    println!("open {}, {:?}: {:?}", logs.len(), dir.open_mode(), start.elapsed());
+    println!("memory: {} bytes a log", (resident() - before) * 4096 / logs.len());
+}
+
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+fn main() {
+    let root = PathBuf::from(env::args_os().nth(1).expect("a directory on the disk to measure"));
+    for len in [16 << 10, 1 << 10] {
+        append(&root.join("append"), len);
+    }
+    open(&root.join("many"), 10_000);
+}

@@ -1,5 +1,12 @@
 //! A disk without room, as a file size limit shows it: the log stays as it was, and goes on when there is room.
-#![allow(missing_docs)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::cast_possible_truncation
+)]
 
 mod support;
 

@@ -1,6 +1,13 @@
 //! The files as Kafka's own tool reads them. MILENA_KAFKA_TOOLS names a program that runs `kafka-dump-log.sh` as
 //! its verb `dump-log`; without it the test says so, and in CI it fails.
-#![allow(missing_docs)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::cast_possible_truncation
+)]
 
 mod support;
 

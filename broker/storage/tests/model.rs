@@ -1,6 +1,13 @@
 //! A log against a list of batches: whatever is done to it, and whatever a crash takes, it holds what the list
 //! says, byte for byte.
-#![allow(missing_docs)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::cast_possible_truncation
+)]
 
 mod support;
 

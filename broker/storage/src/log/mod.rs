@@ -11,7 +11,7 @@ mod shared;
 mod snapshots;
 mod truncate;
 
-pub(crate) use shared::{Segments, Shared};
+pub(crate) use shared::Shared;
 
 pub use append::AppendInfo;
 pub use flush::FlushTask;

@@ -77,6 +77,7 @@ impl Log {
 
     fn start_anew(&mut self, offset: i64, now_ms: i64) -> Result<(), StorageError> {
         let gone = self.shared.segments();
+        self.shared.count_truncation();
         for segment in gone.iter().rev() {
             segment.mark_removed();
             remove_files(&self.shared.dir, segment.base_offset)?;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::LogReader;
 use crate::{
     error::StorageError,
-    log::Segments,
     segment::{ScanEnd, Scanned, Segment},
 };
 
@@ -61,7 +60,11 @@ impl LogReader {
     }
 
     /// The batch that contains `offset`, or the first one above it. None: the log ends before.
-    pub(super) fn find(&self, segments: &Segments, offset: i64) -> Result<Option<Place>, StorageError> {
+    pub(super) fn find(&self, offset: i64) -> Result<Option<Place>, StorageError> {
+        let segments = self.shared.segments();
+        // Segments go only after the log start offset has moved. With the segments in hand and the offset still in
+        // range, the batch found is not one that follows a deleted one.
+        self.check_range(offset)?;
         let first = segments.partition_point(|segment| segment.base_offset <= offset).saturating_sub(1);
         for segment in segments.get(first..).unwrap_or_default() {
             if let Some(batch) = find_in(segment, offset)? {

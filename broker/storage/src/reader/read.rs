@@ -65,7 +65,7 @@ impl LogReader {
         if offset >= up_to || (max_bytes == 0 && !min_one) {
             return Ok(empty);
         }
-        let Some(place) = self.find(&self.shared.segments(), offset)? else { return Ok(empty) };
+        let Some(place) = self.find(offset)? else { return Ok(empty) };
         let first = &place.batch.header;
         let first_len = first.size_in_bytes();
         if first.last_offset() >= up_to || (first_len > max_bytes && !min_one) {
@@ -110,9 +110,7 @@ impl LogReader {
         if offset >= up_to {
             return Ok(None);
         }
-        let Some(Place { segment, batch }) = self.find(&self.shared.segments(), offset)? else {
-            return Ok(None);
-        };
+        let Some(Place { segment, batch }) = self.find(offset)? else { return Ok(None) };
         let max_bytes = to_u64(max_bytes);
         let mut scan = segment.scan(batch.position, segment.size())?;
         let mut len = 0u64;

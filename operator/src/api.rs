@@ -1,9 +1,13 @@
 //! The client of the API server, and in which namespaces it looks.
 
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::client::{Body, ClientBuilder};
 use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, Client, Config, Resource};
+use milena_crds::KafkaCluster;
+use serde::Serialize;
+use serde_json::{Value, json};
 use tower::util::MapRequestLayer;
 
 use crate::metrics::Metrics;
@@ -76,9 +80,44 @@ impl Scope {
     }
 }
 
+/// A reference that makes the KafkaCluster the owner. It does not block the owner's deletion: that would take the
+/// right to change its finalizers.
+pub fn owner(name: &str, uid: &str) -> OwnerReference {
+    OwnerReference {
+        api_version: KafkaCluster::api_version(&()).into_owned(),
+        kind: KafkaCluster::kind(&()).into_owned(),
+        name: name.to_owned(),
+        uid: uid.to_owned(),
+        controller: Some(true),
+        block_owner_deletion: None,
+    }
+}
+
+/// A merge patch of the subresource `status` that also takes away what is no longer there.
+///
+/// # Errors
+/// When a status cannot be written as JSON.
+pub fn status_patch<S: Serialize>(old: Option<&S>, new: &S) -> Result<Value, serde_json::Error> {
+    let mut fields = serde_json::to_value(new)?;
+    let old = old.map(serde_json::to_value).transpose()?;
+    if let (Some(Value::Object(old)), Some(fields)) = (old, fields.as_object_mut()) {
+        for (name, _) in old {
+            fields.entry(name).or_insert(Value::Null);
+        }
+    }
+    Ok(json!({ "status": fields }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_status_takes_away_what_is_no_longer_there() {
+        let (old, new) = (json!({ "a": 1, "b": 2 }), json!({ "b": 3 }));
+        assert_eq!(status_patch(Some(&old), &new).unwrap(), json!({ "status": { "a": null, "b": 3 } }));
+        assert_eq!(status_patch(None, &new).unwrap(), json!({ "status": { "b": 3 } }));
+    }
 
     #[test]
     fn writes_are_counted_by_resource() {

@@ -8,6 +8,9 @@ mod status;
 mod validate;
 mod volumes;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,7 +74,7 @@ pub async fn run(handle: Arc<Handle>, context: Context) {
         } else {
             memory = Memory::default();
         }
-        handle.objects.notified().await;
+        handle.wake_objects.notified().await;
         tokio::time::sleep(PAUSE).await;
     }
 }

@@ -1,8 +1,8 @@
 //! What every part of the operator works with.
 
 use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder};
-use kube::{Client, Resource};
 use tokio::sync::watch;
 
 use crate::api::Scope;
@@ -45,14 +45,17 @@ impl Context {
     }
 
     /// Tells people something about an object. What cannot be told is logged: an Event is a courtesy.
-    pub async fn tell<K>(&self, about: &K, type_: EventType, reason: &str, action: &str, note: String)
-    where
-        K: Resource<DynamicType = ()>,
-    {
+    pub async fn tell(
+        &self,
+        about: &ObjectReference,
+        type_: EventType,
+        reason: &str,
+        action: &str,
+        note: String,
+    ) {
         if self.may_write().is_err() {
             return;
         }
-        let reference: ObjectReference = about.object_ref(&());
         let event = Event {
             type_,
             reason: reason.to_owned(),
@@ -60,7 +63,7 @@ impl Context {
             note: Some(shorten(note)),
             secondary: None,
         };
-        if let Err(error) = self.recorder.publish(&event, &reference).await {
+        if let Err(error) = self.recorder.publish(&event, about).await {
             tracing::debug!(%error, reason, "an Event could not be written");
         }
     }

@@ -2,6 +2,7 @@
 
 mod api;
 mod args;
+mod clock;
 mod cluster;
 mod context;
 mod error;
@@ -10,6 +11,7 @@ mod http;
 mod leader;
 mod logging;
 mod metrics;
+mod partitions;
 mod watch;
 mod watches;
 mod world;

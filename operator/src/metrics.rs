@@ -34,11 +34,11 @@ pub struct Watched {
     pub resource: String,
 }
 
-/// Labels of a change of partition state.
+/// Labels of something that people were told of.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct Change {
-    /// What the change was for.
-    pub kind: &'static str,
+pub struct Noted {
+    /// What happened, in one word.
+    pub reason: &'static str,
 }
 
 /// Counters and gauges. A clone counts into the same numbers.
@@ -47,11 +47,9 @@ pub struct Metrics {
     reconciles: Family<Reconcile, Counter>,
     writes: Family<Write, Counter>,
     watched: Family<Watched, Counter>,
-    changes: Family<Change, Counter>,
+    notes: Family<Noted, Counter>,
     /// 1 while this replica is the one that works.
     pub leader: Gauge,
-    /// KafkaTopics that are known.
-    pub topics: Gauge,
 }
 
 impl Metrics {
@@ -72,9 +70,9 @@ impl Metrics {
         self.watched.get_or_create(&Watched { resource: resource.to_owned() }).inc();
     }
 
-    /// Counts `count` changes of partition state.
-    pub fn changed(&self, kind: &'static str, count: u64) {
-        self.changes.get_or_create(&Change { kind }).inc_by(count);
+    /// Counts something that people were told of: elections, restarts, losses.
+    pub fn noted(&self, reason: &'static str) {
+        self.notes.get_or_create(&Noted { reason }).inc();
     }
 
     /// The text of /metrics, in the OpenMetrics format.
@@ -86,9 +84,8 @@ impl Metrics {
         registry.register("reconciles", "Reconciles, by controller and result", self.reconciles.clone());
         registry.register("api_writes", "Writes sent to the API server", self.writes.clone());
         registry.register("watch_events", "Events of watches, by resource", self.watched.clone());
-        registry.register("partition_changes", "Changes of partition state, by kind", self.changes.clone());
+        registry.register("notes", "What was told of topics and partitions, by reason", self.notes.clone());
         registry.register("leader", "1 while this replica is the one that works", self.leader.clone());
-        registry.register("topics", "KafkaTopics that are known", self.topics.clone());
         registry.register_collector(Box::new(Memory));
         let mut text = String::new();
         text::encode(&mut text, &registry)?;
@@ -129,14 +126,14 @@ mod tests {
         metrics.reconciled("cluster", true);
         metrics.wrote("PATCH", "kafkatopics/status");
         metrics.saw("kafkatopics");
-        metrics.changed("created", 3);
+        metrics.noted("LeadersElected");
         metrics.leader.set(1);
         let text = metrics.encode().unwrap();
         for line in [
             r#"milena_operator_reconciles_total{controller="cluster",result="ok"} 1"#,
             r#"milena_operator_api_writes_total{method="PATCH",resource="kafkatopics/status"} 1"#,
             r#"milena_operator_watch_events_total{resource="kafkatopics"} 1"#,
-            r#"milena_operator_partition_changes_total{kind="created"} 3"#,
+            r#"milena_operator_notes_total{reason="LeadersElected"} 1"#,
             "milena_operator_leader 1",
         ] {
             assert!(text.lines().any(|shown| shown == line), "{line} is not in\n{text}");

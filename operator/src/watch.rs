@@ -14,14 +14,19 @@ use serde::de::DeserializeOwned;
 
 use crate::metrics::Metrics;
 
+/// What kubectl keeps of what it last applied.
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
 /// Namespace and name of an object.
 pub type ObjectName = (String, String);
 
 /// A change of one object, or of what is known of all of a kind.
 #[derive(Debug)]
 pub enum Change<K> {
-    /// The object is new, or has changed, or was listed again.
+    /// The object is new, or has changed.
     Applied(K),
+    /// The object was in a list: it may be as old as you like.
+    Found(K),
     /// The object was seen to go; this is its last state.
     Deleted(K),
     /// The object is missing from a new list: it went while nobody looked.
@@ -132,7 +137,8 @@ impl Index {
             Some(former) if former != cluster => sink(Change::Missing { name, cluster: former }),
             _ => {}
         }
-        sink(Change::Applied(trim(object)));
+        let object = trim(object);
+        sink(if listing { Change::Found(object) } else { Change::Applied(object) });
     }
 }
 
@@ -144,7 +150,7 @@ pub fn name_of<K: Resource>(object: &K) -> ObjectName {
 /// Without what only the API server and kubectl need, which is most of an object.
 fn trim<K: Resource>(mut object: K) -> K {
     object.managed_fields_mut().clear();
-    object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
+    object.annotations_mut().remove(LAST_APPLIED);
     object
 }
 
@@ -191,6 +197,7 @@ mod tests {
             index.take(event, cluster_of, &mut |change| {
                 seen.push(match change {
                     Change::Applied(object) => format!("applied {}", object.name_any()),
+                    Change::Found(object) => format!("found {}", object.name_any()),
                     Change::Deleted(object) => format!("deleted {}", object.name_any()),
                     Change::Missing { name, cluster } => format!("missing {} of {}", name.1, cluster.1),
                     Change::Listed => "listed".to_owned(),
@@ -212,9 +219,9 @@ mod tests {
             Event::Delete(object("a", "x")),
             Event::Delete(object("never seen", "x")),
         ];
-        assert_eq!(seen(&mut index, first), ["applied a", "applied b", "listed", "deleted a"]);
+        assert_eq!(seen(&mut index, first), ["found a", "found b", "listed", "deleted a"]);
         let again = vec![Event::Init, Event::InitApply(object("c", "x")), Event::InitDone];
-        assert_eq!(seen(&mut index, again), ["applied c", "missing b of x", "listed"]);
+        assert_eq!(seen(&mut index, again), ["found c", "missing b of x", "listed"]);
     }
 
     #[test]

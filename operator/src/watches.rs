@@ -6,21 +6,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kube::runtime::watcher::Config;
 use kube::{Api, Resource, ResourceExt as _};
-use milena_crds::{KafkaCluster, names};
+use milena_crds::{KafkaCluster, KafkaPartitions, KafkaTopic, names};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch::Sender;
 
 use crate::api::MANAGER;
+use crate::clock::Clock;
 use crate::cluster;
 use crate::context::Context;
+use crate::partitions;
 use crate::watch::{Change, Watch, follow};
 use crate::world::{World, cluster_label};
 
 /// Starts every watch. `synced` becomes true when each has brought its first list.
 pub fn start(context: &Context, synced: Sender<bool>) {
-    let begin = context.clone();
-    let world = Arc::new(World::new(move |handle| {
-        tokio::spawn(cluster::run(handle, begin.clone()));
+    let (begin, clock) = (context.clone(), Clock::start());
+    let world = Arc::new(World::new(clock, move |handle| {
+        tokio::spawn(cluster::run(Arc::clone(&handle), begin.clone()));
+        tokio::spawn(partitions::run(handle, begin.clone(), clock));
     }));
     let starter = Starter { context, lists: Arc::new(Lists::new(synced)) };
     let (scope, client) = (&context.scope, &context.client);
@@ -30,6 +33,23 @@ pub fn start(context: &Context, synced: Sender<bool>) {
     starter.add(scope.apis(client), "kafkaclusters", &Config::default(), own_name, move |change| {
         into.cluster(change);
     });
+    let into = Arc::clone(&world);
+    let of_topic: fn(&KafkaTopic) -> Option<String> = |topic| Some(topic.spec.cluster.clone());
+    starter.add(scope.apis(client), "kafkatopics", &Config::default(), of_topic, move |change| {
+        into.topic(change)
+    });
+    let into = Arc::clone(&world);
+    let of_chunk: fn(&KafkaPartitions) -> Option<String> = |chunk| Some(chunk.spec.cluster.clone());
+    starter.add(scope.apis(client), "kafkapartitions", &Config::default(), of_chunk, move |change| {
+        into.chunk(change)
+    });
+    // Leases and pods of brokers, and of nobody else.
+    let brokers = Config::default().labels(names::CLUSTER);
+    let into = Arc::clone(&world);
+    starter.add(scope.apis(client), "leases", &brokers, cluster_label, move |change| into.lease(change));
+    let into = Arc::clone(&world);
+    starter.add(scope.apis(client), "pods", &brokers, cluster_label, move |change| into.pod(change));
+
     let managed = Config::default().labels(&format!("{}={MANAGER}", names::MANAGED_BY));
     for kind in cluster::kinds() {
         let (into, plural) = (Arc::clone(&world), kind.plural.clone());

@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
 use kube::core::DynamicObject;
 use kube::runtime::events::EventType;
+use kube::{Resource as _, ResourceExt as _};
 use milena_crds::names;
 
 use super::build::Desired;
@@ -165,5 +165,5 @@ async fn tell(
     };
     // Events of one reason and action count as one, with the first one's note.
     let action = format!("Apply{kind}");
-    context.tell(observed.cluster.as_ref(), EventType::Warning, "PutBack", &action, note).await;
+    context.tell(&observed.cluster.object_ref(&()), EventType::Warning, "PutBack", &action, note).await;
 }

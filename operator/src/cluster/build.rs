@@ -9,13 +9,13 @@ mod stateful_set;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use kube::core::{ApiResource, DynamicObject};
 use milena_crds::names;
 use serde::Serialize;
 
 use super::validate::Resolved;
-use crate::api::MANAGER;
+use crate::api::{MANAGER, owner};
 
 /// Kinds of objects that a KafkaCluster owns, in the order in which they are applied: what others need comes first.
 pub fn kinds() -> [ApiResource; 7] {
@@ -94,21 +94,6 @@ fn metadata(cluster: &Resolved, name: String) -> ObjectMeta {
         labels: Some(labels(&cluster.name)),
         owner_references: Some(vec![owner(&cluster.name, &cluster.uid)]),
         ..ObjectMeta::default()
-    }
-}
-
-/// A reference that makes the KafkaCluster the owner. It does not block the owner's deletion: that would take the
-/// right to change its finalizers.
-fn owner(name: &str, uid: &str) -> OwnerReference {
-    use kube::Resource as _;
-    use milena_crds::KafkaCluster;
-    OwnerReference {
-        api_version: KafkaCluster::api_version(&()).into_owned(),
-        kind: KafkaCluster::kind(&()).into_owned(),
-        name: name.to_owned(),
-        uid: uid.to_owned(),
-        controller: Some(true),
-        block_owner_deletion: None,
     }
 }
 

@@ -3,18 +3,17 @@
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
-use kube::ResourceExt as _;
 use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::events::EventType;
+use kube::{Resource as _, ResourceExt as _};
 use milena_crds::cluster::{KafkaClusterStatus, ListenerStatus, MissingTopic};
 use milena_crds::{KafkaCluster, names};
-use serde_json::json;
 use std::sync::Arc;
 use uuid::Uuid;
 
 use super::build;
 use super::validate::{Invalid, Resolved};
-use crate::api::MANAGER;
+use crate::api::{MANAGER, status_patch};
 use crate::context::Context;
 use crate::error::Error;
 use crate::world::Handle;
@@ -69,14 +68,14 @@ pub async fn report(
     context.may_write()?;
     let api: Api<KafkaCluster> = Api::namespaced(context.client.clone(), &handle.name.0);
     let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-    let patch = Patch::Merge(patch(cluster.status.as_ref(), &wanted)?);
+    let patch = Patch::Merge(status_patch(cluster.status.as_ref(), &wanted)?);
     let mut got = api.patch_status(&handle.name.1, &parameters, &patch).await?;
     got.managed_fields_mut().clear();
     remember(handle, got);
     if told.as_deref() != Some(verdict.reason) {
         *told = Some(verdict.reason.to_owned());
         let type_ = if verdict.calm { EventType::Normal } else { EventType::Warning };
-        context.tell(cluster.as_ref(), type_, verdict.reason, "Reconcile", verdict.message).await;
+        context.tell(&cluster.object_ref(&()), type_, verdict.reason, "Reconcile", verdict.message).await;
     }
     Ok(())
 }
@@ -90,17 +89,6 @@ fn remember(handle: &Handle, got: KafkaCluster) {
     {
         state.cluster = Some(Arc::new(got));
     }
-}
-
-/// A merge patch that also takes away what is no longer there.
-fn patch(old: Option<&KafkaClusterStatus>, new: &KafkaClusterStatus) -> Result<serde_json::Value, Error> {
-    let mut fields = serde_json::to_value(new)?;
-    if let (Some(old), Some(fields)) = (old.map(serde_json::to_value).transpose()?, fields.as_object_mut()) {
-        for name in old.as_object().into_iter().flat_map(serde_json::Map::keys) {
-            fields.entry(name.clone()).or_insert(serde_json::Value::Null);
-        }
-    }
-    Ok(json!({ "status": fields }))
 }
 
 /// The condition of type Ready: the first thing that stands in the way.

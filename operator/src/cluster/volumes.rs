@@ -3,10 +3,10 @@
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, Preconditions, PropagationPolicy};
-use kube::core::DynamicObject;
+use kube::core::{ApiResource, DynamicObject};
 use kube::runtime::events::EventType;
+use kube::{Resource as _, ResourceExt as _};
 use serde_json::{Value, json};
 
 use super::apply::Problem;
@@ -97,9 +97,15 @@ async fn make_anew(context: &Context, cluster: &Resolved, live: &DynamicObject) 
         "The volumes grow to {}; the StatefulSet is made anew around the running pods",
         cluster.spec.storage.size.0
     );
-    if let Ok(set) = live.clone().try_parse::<StatefulSet>() {
-        context.tell(&set, EventType::Normal, "VolumesGrow", "Resize", note).await;
-    }
+    context
+        .tell(
+            &live.object_ref(&ApiResource::erase::<StatefulSet>(&())),
+            EventType::Normal,
+            "VolumesGrow",
+            "Resize",
+            note,
+        )
+        .await;
     Ok(())
 }
 

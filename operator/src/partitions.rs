@@ -1,0 +1,314 @@
+//! Topics and partitions of one cluster: what the controller decides is written, and what comes of it handed back.
+
+mod objects;
+mod pulse;
+mod roster;
+mod statuses;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::events::EventType;
+use kube::{Api, Resource as _};
+use milena_controller::{ChunkWrite, Note, Plan};
+use milena_crds::{KafkaCluster, KafkaTopic, names};
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+use crate::clock::Clock;
+use crate::cluster::{Summary, is_paused};
+use crate::context::Context;
+use crate::error::Error;
+use crate::world::Handle;
+
+pub use objects::Objects;
+pub use roster::Roster;
+
+use pulse::{Answer, Gone, Pulses, probe};
+use roster::Process;
+use statuses::Statuses;
+
+/// Objects written at once.
+const AT_ONCE: usize = 4;
+/// Wait after a write that failed.
+const RETRY: Duration = Duration::from_millis(250);
+/// How long the API server may take to show one Lease.
+const CLOSE_LOOK: Duration = Duration::from_secs(1);
+/// Longest wait for something to happen: deadlines are looked at again.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Brokers that are gone, and Events that are to be told, in line.
+const LINE: usize = 1024;
+
+/// Looks after one cluster's topics and partitions for as long as the operator runs.
+pub async fn run(handle: Arc<Handle>, context: Context, clock: Clock) {
+    let (tell_gone, mut gone) = mpsc::channel(LINE);
+    let (tell, notes) = mpsc::channel(LINE);
+    let statuses = Arc::new(Statuses::default());
+    tokio::spawn(Arc::clone(&statuses).run(Arc::clone(&handle), context.clone()));
+    tokio::spawn(teller(context.clone(), notes));
+    let mut task = Task {
+        handle,
+        context,
+        clock,
+        statuses,
+        tell,
+        pulses: Pulses::new(tell_gone),
+        buried: BTreeSet::new(),
+    };
+    loop {
+        if !task.context.working().await {
+            return;
+        }
+        if !task.bury().await {
+            sleep(RETRY).await;
+            continue;
+        }
+        let calm = task.round().await;
+        task.pulses.hold(&task.handle.state().roster.processes());
+        if calm {
+            task.wait(&mut gone).await;
+        }
+    }
+}
+
+struct Task {
+    handle: Arc<Handle>,
+    context: Context,
+    clock: Clock,
+    statuses: Arc<Statuses>,
+    tell: mpsc::Sender<(ObjectReference, Note)>,
+    pulses: Pulses,
+    /// Brokers, with their epochs, whose expired Leases were looked at closely.
+    buried: BTreeSet<Gone>,
+}
+
+impl Task {
+    /// Plans, writes, and hands back. `false`: there is more to do at once.
+    async fn round(&mut self) -> bool {
+        let Some((cluster, plan)) = self.plan() else { return true };
+        let calm = plan.chunks.is_empty();
+        self.count(&plan);
+        self.announce(cluster.as_deref(), &plan);
+        self.statuses.put(plan.topics);
+        let Some(cluster) = cluster else { return true };
+        let (context, handle) = (&self.context, &self.handle);
+        let writes = plan.chunks.into_iter().map(|write| carry_out(context, handle, &cluster, write));
+        let results: Vec<Result<(), Error>> =
+            futures::stream::iter(writes).buffer_unordered(AT_ONCE).collect().await;
+        let mut errors = results.into_iter().filter_map(Result::err).peekable();
+        context.metrics.reconciled("partitions", errors.peek().is_none());
+        let mut wait = false;
+        for error in errors {
+            match error {
+                // What is there now has been handed in.
+                Error::Conflict => {}
+                // Until the namespace is gone there is nothing to do.
+                Error::Terminating => return true,
+                error => {
+                    wait = true;
+                    let (namespace, name) = &handle.name;
+                    tracing::warn!(namespace, name, %error, "partition state could not be written; trying again");
+                }
+            }
+        }
+        if wait {
+            sleep(RETRY).await;
+        }
+        calm
+    }
+
+    /// What to write now, and for which KafkaCluster. `None`: the cluster is to be left alone.
+    fn plan(&self) -> Option<(Option<Arc<KafkaCluster>>, Plan)> {
+        let now = self.clock.now();
+        let mut guard = self.handle.state();
+        let state = &mut *guard;
+        let leave =
+            |cluster: &Arc<KafkaCluster>| cluster.metadata.deletion_timestamp.is_some() || is_paused(cluster);
+        if state.cluster.as_ref().is_some_and(leave) {
+            return None;
+        }
+        let brokers = state.roster.brokers(now);
+        let known: Vec<i32> = state.listed.iter().copied().filter(|id| !brokers.contains_key(id)).collect();
+        for id in known {
+            state.controller.apply_broker(id, None);
+        }
+        state.listed = brokers.keys().copied().collect();
+        for (id, broker) in brokers {
+            state.controller.apply_broker(id, Some(broker));
+        }
+        let plan = state.controller.plan(seconds());
+        let summary = summarize(state);
+        if state.summary != summary {
+            state.summary = summary;
+            self.handle.wake_objects.notify_one();
+        }
+        Some((state.cluster.clone(), plan))
+    }
+
+    fn count(&self, plan: &Plan) {
+        for note in &plan.notes {
+            self.context.metrics.noted(note.reason);
+        }
+    }
+
+    /// Puts notes in line to be told; what does not fit is only logged.
+    fn announce(&self, cluster: Option<&KafkaCluster>, plan: &Plan) {
+        let (namespace, name) = &self.handle.name;
+        for note in &plan.notes {
+            let topic = note.topic.as_deref().unwrap_or_default();
+            tracing::info!(namespace, name, topic, reason = note.reason, "{}", note.message);
+            let about = match &note.topic {
+                Some(topic) => {
+                    let write = plan.topics.iter().find(|write| write.name == *topic);
+                    Some(topic_reference(namespace, topic, write.and_then(|write| write.uid.clone())))
+                }
+                None => cluster.map(|cluster| cluster.object_ref(&())),
+            };
+            if let Some(about) = about {
+                let _ = self.tell.try_send((about, note.clone()));
+            }
+        }
+    }
+
+    /// Waits until something changes, a broker is gone, or a time is up.
+    async fn wait(&mut self, gone: &mut mpsc::Receiver<Gone>) {
+        let now = self.clock.now();
+        let (expiry, deadline) = {
+            let state = self.handle.state();
+            (state.roster.next_expiry(now), state.controller.next_deadline())
+        };
+        let expiry = expiry.map_or(LONGEST_WAIT, |expiry| expiry.saturating_sub(now));
+        let deadline =
+            deadline.and_then(|deadline| Duration::try_from(deadline.duration_since(Timestamp::now())).ok());
+        let wait =
+            expiry.min(deadline.unwrap_or(LONGEST_WAIT)).min(LONGEST_WAIT).max(Duration::from_millis(1));
+        tokio::select! {
+            () = self.handle.wake_partitions.notified() => {}
+            Some((broker, epoch)) = gone.recv() => {
+                let (namespace, name) = &self.handle.name;
+                tracing::info!(namespace, name, broker, epoch, "the process of a broker is gone: its connection was refused");
+                self.handle.state().roster.gone(broker, epoch, self.clock.now());
+            }
+            () = sleep(wait) => {}
+        }
+    }
+
+    /// Looks closely at brokers whose Leases have expired, before anybody believes it: the watch may lag, or the API
+    /// server may have been the one that was away. `false`: it does not answer now.
+    async fn bury(&mut self) -> bool {
+        let now = self.clock.now();
+        let (expired, suspicious) = {
+            let state = self.handle.state();
+            (state.roster.expired(now), state.roster.suspicious(now))
+        };
+        let standing: BTreeSet<Gone> = expired.iter().map(|(id, process)| (*id, process.epoch)).collect();
+        self.buried.retain(|gone| standing.contains(gone));
+        let new = expired
+            .into_iter()
+            .filter(|(id, process)| suspicious || !self.buried.contains(&(*id, process.epoch)));
+        let looks = new.map(|(id, process)| self.look_closely(id, process, suspicious));
+        let seen: Vec<Option<Gone>> = futures::future::join_all(looks).await;
+        let all = seen.iter().all(Option::is_some);
+        self.buried.extend(seen.into_iter().flatten());
+        all
+    }
+
+    /// Reads one Lease past every cache, and where that is not enough tries the broker itself. Answers who was looked at;
+    /// `None` where the API server does not answer: nobody can be elected then anyway.
+    async fn look_closely(&self, id: i32, process: Process, suspicious: bool) -> Option<Gone> {
+        let api: Api<Lease> = Api::namespaced(self.context.client.clone(), &self.handle.name.0);
+        let name = names::pod(&self.handle.name.1, id);
+        let lease = timeout(CLOSE_LOOK, api.get_opt(&name)).await.ok()?.ok()?;
+        let changed = lease.is_some_and(|lease| {
+            self.handle.state().roster.lease(&self.handle.name.1, &lease, false, self.clock.now())
+        });
+        if suspicious && !changed {
+            let answer = match &process.pod_ip {
+                Some(address) => probe(address).await,
+                None => Answer::Silence,
+            };
+            let mut state = self.handle.state();
+            match answer {
+                Answer::Listens(_) => state.roster.answered(id, self.clock.now()),
+                Answer::Refused | Answer::Silence => {
+                    state.roster.gone(id, process.epoch, self.clock.now());
+                }
+            }
+        }
+        Some((id, process.epoch))
+    }
+}
+
+/// Writes one object, and hands in what is there then.
+async fn carry_out(
+    context: &Context,
+    handle: &Handle,
+    cluster: &KafkaCluster,
+    write: ChunkWrite,
+) -> Result<(), Error> {
+    let version = handle.state().objects.version(write.chunk);
+    let result = objects::write(context, cluster, version, &write).await;
+    match result {
+        Ok(object) => {
+            handle.state().apply_chunk(object);
+            Ok(())
+        }
+        Err(error) => {
+            // Whether or not the write was done: what is there now is what the next one begins from.
+            match objects::read(context, cluster, write.chunk).await {
+                Ok(Some(object)) => handle.state().apply_chunk(object),
+                Ok(None) => {
+                    let name = names::partitions_object(&handle.name.1, write.chunk);
+                    handle.state().remove_chunk(&handle.name.1, &name, None);
+                }
+                Err(_) => sleep(RETRY).await,
+            }
+            handle.state().controller.chunk_failed(&write);
+            Err(error)
+        }
+    }
+}
+
+fn summarize(state: &crate::world::State) -> Summary {
+    let summary = state.controller.summary();
+    let size = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+    let brokers = state.cluster.as_ref().map_or(0, |cluster| cluster.spec.brokers);
+    Summary {
+        topics: size(summary.topics),
+        partitions: size(summary.partitions),
+        offline: size(summary.offline),
+        missing: summary.missing,
+        brokers_in_use: summary.brokers_in_use,
+        version: state.roster.version(brokers),
+    }
+}
+
+/// Tells people what happened, one after the other.
+async fn teller(context: Context, mut notes: mpsc::Receiver<(ObjectReference, Note)>) {
+    while let Some((about, note)) = notes.recv().await {
+        let type_ = if note.warning { EventType::Warning } else { EventType::Normal };
+        context.tell(&about, type_, note.reason, "Plan", note.message).await;
+    }
+}
+
+fn topic_reference(namespace: &str, name: &str, uid: Option<String>) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(KafkaTopic::api_version(&()).into_owned()),
+        kind: Some(KafkaTopic::kind(&()).into_owned()),
+        namespace: Some(namespace.to_owned()),
+        name: Some(name.to_owned()),
+        uid,
+        ..ObjectReference::default()
+    }
+}
+
+/// The time by the clock on the wall, to the second, as the API server keeps times.
+fn seconds() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}

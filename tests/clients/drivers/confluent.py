@@ -269,7 +269,7 @@ serve(
         "commit": commit,
         "committed": committed,
         "drain": lambda name: MEMBERS[name].drain(),
-        "leave": lambda name: MEMBERS.pop(name).run(None),
+        "leave": lambda name: MEMBERS.pop(name).leave(),
         "flood": flood,
         "flood_stop": lambda name: FLOODS.pop(name).stop(),
         "commit_alone": commit_alone,

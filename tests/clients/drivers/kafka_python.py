@@ -205,7 +205,7 @@ serve(
         "flood": flood,
         "flood_stop": lambda name: FLOODS.pop(name).stop(),
         "drain": lambda name: MEMBERS[name].drain(),
-        "leave": lambda name: MEMBERS.pop(name).run(None),
+        "leave": lambda name: MEMBERS.pop(name).leave(),
     },
     lambda error: getattr(error, "errno", None),
 )

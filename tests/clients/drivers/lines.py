@@ -84,6 +84,11 @@ class Member:
             raise value
         return value
 
+    def leave(self):
+        """Closes the consumer; returns what it had read until then."""
+        self.run(None)
+        return self.drain()
+
     def drain(self):
         """Records since the last call, and what ended the member, if anything did."""
         with self._lock:

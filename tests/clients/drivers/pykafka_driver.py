@@ -157,7 +157,7 @@ serve(
         "join": join,
         "simple_group": simple_group,
         "drain": lambda name: MEMBERS[name].drain(),
-        "leave": lambda name: MEMBERS.pop(name).run(None),
+        "leave": lambda name: MEMBERS.pop(name).leave(),
     },
     lambda error: getattr(error, "ERROR_CODE", None),
 )

@@ -37,11 +37,12 @@ class ProcessMember:
         return [self._parse(line) for line in lines]
 
     def leave(self):
-        """SIGTERM: these programs commit and leave the group. Their output ends when all of them is gone."""
+        """SIGTERM: these programs commit and leave the group; returns what they had read until then."""
         self._signal(signal.SIGTERM)
         self._reader.join(30)
         assert not self._reader.is_alive(), "the program did not end after SIGTERM"
         self.process.wait(10)
+        return self.drain()
 
     def kill(self):
         self._signal(signal.SIGKILL)

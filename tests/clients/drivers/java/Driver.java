@@ -110,7 +110,9 @@ public class Driver {
     static KafkaProducer<byte[], byte[]> producer(JsonNode request) {
         Properties config = properties("delivery.timeout.ms", 20000, "request.timeout.ms", 10000, "max.block.ms", 20000,
             "linger.ms", 5);
-        Map.of("acks", "acks", "codec", "compression.type", "idempotent", "enable.idempotence").forEach((name, setting) -> {
+        Map<String, String> settings =
+            Map.of("acks", "acks", "codec", "compression.type", "idempotent", "enable.idempotence");
+        settings.forEach((name, setting) -> {
             if (given(request, name)) {
                 config.put(setting, request.get(name).asText());
             }
@@ -315,7 +317,7 @@ public class Driver {
         Object leave() throws Exception {
             going = false;
             thread.join(40_000);
-            return null;
+            return drain();
         }
     }
 }

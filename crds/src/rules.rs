@@ -101,6 +101,12 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
     ]
 }
 
+/// How many rules there are besides those of the settings; for tests.
+#[must_use]
+pub fn count() -> usize {
+    TOPIC.len() + CLUSTER.len()
+}
+
 fn with_rules(mut definition: CustomResourceDefinition, rules: &[Rule]) -> CustomResourceDefinition {
     let schemas = definition.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut());
     for schema in schemas.filter_map(|schema| schema.open_api_v3_schema.as_mut()) {

@@ -37,7 +37,7 @@ pub struct Controller {
     pub(crate) brokers: Brokers,
     pub(crate) dirty: BTreeSet<String>,
     pub(crate) dirty_chunks: BTreeSet<u32>,
-    /// Objects of ours that somebody deleted; their content is still known.
+    /// Objects that somebody deleted, until they are seen again; their content is still known.
     pub(crate) absent: BTreeSet<u32>,
     /// Topics that wait for brokers.
     pub(crate) waiting: BTreeSet<String>,

@@ -102,7 +102,6 @@ impl Controller {
             self.reconcile_topic(&topic, &chunks, &mut writes, &mut plan, now);
         }
         plan.chunks = writes.finish(&self.absent);
-        self.absent.clear();
         self.chunks = chunks;
         plan
     }
@@ -111,9 +110,6 @@ impl Controller {
     /// in what is there now by [`Controller::apply_chunk`] (rule 1: a proposal is repeated, never taken back).
     pub fn chunk_failed(&mut self, write: &ChunkWrite) {
         self.dirty_chunks.insert(write.chunk);
-        if write.create && self.chunks.objects().contains_key(&write.chunk) {
-            self.absent.insert(write.chunk);
-        }
         let there: BTreeSet<Uuid> = write.spec.partitions.keys().filter_map(|key| topic_of(key)).collect();
         for id in there {
             self.dirty.extend(self.ids.get(&id).into_iter().flatten().cloned());

@@ -209,6 +209,28 @@ fn an_object_of_ours_that_somebody_deleted_is_put_back() {
     let plan = world.controller.plan(world.now);
     assert!(plan.chunks.len() == 1 && plan.chunks[0].create);
     assert_eq!(plan.chunks[0].spec.partitions.values().next().unwrap(), &state[0].to_string());
+    world.controller.chunk_failed(&plan.chunks[0]);
+    assert_eq!(world.controller.plan(world.now).chunks, plan.chunks);
+    // The answer was lost, but the object is there.
+    world.store(&plan.chunks[0]);
+    world.controller.apply_chunk(0, plan.chunks[0].spec.clone());
+    world.controller.chunk_failed(&plan.chunks[0]);
+    assert_eq!(world.controller.plan(world.now).chunks, []);
+}
+
+#[test]
+fn an_object_that_somebody_else_created_first_is_built_on() {
+    let mut world = World::new(1);
+    world.create("a", 1);
+    let plan = world.controller.plan(world.now);
+    assert!(plan.chunks[0].create);
+    let mut there = plan.chunks[0].clone();
+    there.spec.partitions.clear();
+    world.store(&there);
+    world.controller.apply_chunk(0, there.spec);
+    world.controller.chunk_failed(&plan.chunks[0]);
+    world.settle();
+    assert_eq!(world.reason("a"), "Ready");
 }
 
 #[test]

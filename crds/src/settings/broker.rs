@@ -1,19 +1,18 @@
 //! Settings of brokers that work here, or that users commonly set and that do no harm, sorted by name.
 
 use super::row::{
-    CLEANUP, COMPRESSION, GZIP, LZ4, NO_POOLS, NO_PURGATORY, NO_REPLICATION, NO_TIERS, TIMESTAMP, ZSTD,
-    any_int, int, long, setting, short,
+    NO_CLEANER, NO_POOLS, NO_PURGATORY, NO_REPLICATION, NO_TRANSACTIONS, OWN_SIZE, any_int, inherited, int,
+    long, setting, short,
 };
 use super::{Kind, Setting};
 
-/// The default of topics that do not set it themselves.
-macro_rules! topic_default {
-    ($topic:literal) => {
-        concat!("The default of ", $topic, " for topics that do not set it.")
+/// The default of a topic setting: of its kind, with its default and its effect.
+macro_rules! default_of {
+    ($name:literal, $topic:literal) => {
+        inherited($name, $topic, concat!("The default of ", $topic, " for topics that do not set it."))
     };
 }
 
-const NO_COMPACTION_TUNING: &str = "the cleaner sizes itself";
 const OTHER_GROUPS: &str = "the classic group protocol alone works today";
 
 /// Settings of brokers, sorted by name.
@@ -38,11 +37,10 @@ pub const BROKER_SETTINGS: &[Setting] = &[
     setting("background.threads", int(1), "10", "Threads for background work.")
         .high()
         .without_effect(NO_POOLS),
-    setting("compression.gzip.level", GZIP, "-1", topic_default!("compression.gzip.level")),
-    setting("compression.lz4.level", LZ4, "9", topic_default!("compression.lz4.level")),
-    setting("compression.type", Kind::Enum(COMPRESSION), "producer", topic_default!("compression.type"))
-        .high(),
-    setting("compression.zstd.level", ZSTD, "3", topic_default!("compression.zstd.level")),
+    default_of!("compression.gzip.level", "compression.gzip.level"),
+    default_of!("compression.lz4.level", "compression.lz4.level"),
+    default_of!("compression.type", "compression.type").high(),
+    default_of!("compression.zstd.level", "compression.zstd.level"),
     setting(
         "connections.max.idle.ms",
         long(i64::MIN),
@@ -122,46 +120,37 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         long(0),
         "15000",
         "Pause of the cleaner when nothing needs compaction.",
-    ),
+    )
+    .without_effect(NO_CLEANER),
     setting("log.cleaner.dedupe.buffer.size", long(0), "134217728", "Memory of the cleaner for keys.")
-        .without_effect(NO_COMPACTION_TUNING),
-    setting("log.cleaner.delete.retention.ms", long(0), "86400000", topic_default!("delete.retention.ms")),
+        .without_effect(NO_CLEANER),
+    default_of!("log.cleaner.delete.retention.ms", "delete.retention.ms"),
     setting("log.cleaner.enable", Kind::Bool, "true", "Compact the topics whose cleanup.policy says so.")
-        .restart(),
+        .restart()
+        .without_effect(NO_CLEANER),
     setting(
         "log.cleaner.io.buffer.load.factor",
         Kind::Double(0.0, 1.0),
         "0.9",
         "How full the memory for keys may get.",
     )
-    .without_effect(NO_COMPACTION_TUNING),
+    .without_effect(NO_CLEANER),
     setting("log.cleaner.io.buffer.size", int(0), "524288", "Memory of the cleaner for reading and writing.")
-        .without_effect(NO_COMPACTION_TUNING),
+        .without_effect(NO_CLEANER),
     setting(
         "log.cleaner.io.max.bytes.per.second",
         Kind::Double(0.0, f64::MAX),
         "1.7976931348623157E308",
         "Most bytes a second that the cleaner reads and writes.",
     )
-    .without_effect(NO_COMPACTION_TUNING),
-    setting(
-        "log.cleaner.max.compaction.lag.ms",
-        long(1),
-        "9223372036854775807",
-        topic_default!("max.compaction.lag.ms"),
-    ),
-    setting(
-        "log.cleaner.min.cleanable.ratio",
-        Kind::Double(0.0, 1.0),
-        "0.5",
-        topic_default!("min.cleanable.dirty.ratio"),
-    ),
-    setting("log.cleaner.min.compaction.lag.ms", long(0), "0", topic_default!("min.compaction.lag.ms")),
-    setting("log.cleaner.threads", int(0), "1", "Threads of the cleaner.").without_effect(NO_POOLS),
-    setting("log.cleanup.policy", Kind::List(CLEANUP), "delete", topic_default!("cleanup.policy")),
-    setting("log.flush.interval.messages", long(1), "9223372036854775807", topic_default!("flush.messages"))
-        .high(),
-    setting("log.flush.interval.ms", long(0), "", topic_default!("flush.ms")).high().unset(),
+    .without_effect(NO_CLEANER),
+    default_of!("log.cleaner.max.compaction.lag.ms", "max.compaction.lag.ms"),
+    default_of!("log.cleaner.min.cleanable.ratio", "min.cleanable.dirty.ratio"),
+    default_of!("log.cleaner.min.compaction.lag.ms", "min.compaction.lag.ms"),
+    setting("log.cleaner.threads", int(0), "1", "Threads of the cleaner.").without_effect(NO_CLEANER),
+    default_of!("log.cleanup.policy", "cleanup.policy"),
+    default_of!("log.flush.interval.messages", "flush.messages").high(),
+    default_of!("log.flush.interval.ms", "flush.ms").high().unset(),
     setting(
         "log.flush.offset.checkpoint.interval.ms",
         int(0),
@@ -185,81 +174,90 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "How often the log start offsets are written down.",
     )
     .high()
-    .restart(),
-    setting("log.index.interval.bytes", int(0), "4096", topic_default!("index.interval.bytes")),
-    setting("log.index.size.max.bytes", int(4), "10485760", topic_default!("segment.index.bytes")),
-    setting("log.local.retention.bytes", long(-2), "-2", topic_default!("local.retention.bytes"))
-        .without_effect(NO_TIERS),
-    setting("log.local.retention.ms", long(-2), "-2", topic_default!("local.retention.ms"))
-        .without_effect(NO_TIERS),
-    setting(
-        "log.message.timestamp.after.max.ms",
-        long(0),
-        "3600000",
-        topic_default!("message.timestamp.after.max.ms"),
-    ),
-    setting(
-        "log.message.timestamp.before.max.ms",
-        long(0),
-        "9223372036854775807",
-        topic_default!("message.timestamp.before.max.ms"),
-    ),
-    setting(
-        "log.message.timestamp.type",
-        Kind::Enum(TIMESTAMP),
-        "CreateTime",
-        topic_default!("message.timestamp.type"),
-    ),
-    setting("log.preallocate", Kind::Bool, "false", topic_default!("preallocate"))
-        .without_effect("room is always reserved ahead, and given back when the segment is complete"),
-    setting("log.retention.bytes", long(i64::MIN), "-1", topic_default!("retention.bytes")).high(),
+    .restart()
+    .without_effect("log start offsets are written down together with the recovery points"),
+    default_of!("log.index.interval.bytes", "index.interval.bytes"),
+    default_of!("log.index.size.max.bytes", "segment.index.bytes"),
+    default_of!("log.local.retention.bytes", "local.retention.bytes"),
+    default_of!("log.local.retention.ms", "local.retention.ms"),
+    default_of!("log.message.timestamp.after.max.ms", "message.timestamp.after.max.ms"),
+    default_of!("log.message.timestamp.before.max.ms", "message.timestamp.before.max.ms"),
+    default_of!("log.message.timestamp.type", "message.timestamp.type"),
+    default_of!("log.preallocate", "preallocate"),
+    default_of!("log.retention.bytes", "retention.bytes").high(),
     setting("log.retention.check.interval.ms", long(1), "300000", "How often old segments are looked for.")
         .restart(),
-    setting("log.retention.hours", any_int(), "168", topic_default!("retention.ms (in hours)"))
-        .high()
-        .restart(),
-    setting("log.retention.minutes", any_int(), "", topic_default!("retention.ms (in minutes)"))
-        .high()
-        .restart()
-        .unset(),
-    setting("log.retention.ms", long(-1), "", topic_default!("retention.ms")).high().unset(),
-    setting("log.roll.hours", int(1), "168", topic_default!("segment.ms (in hours)")).high().restart(),
-    setting("log.roll.jitter.hours", int(0), "0", topic_default!("segment.jitter.ms (in hours)"))
-        .high()
-        .restart(),
-    setting("log.roll.jitter.ms", long(0), "", topic_default!("segment.jitter.ms")).high().unset(),
-    setting("log.roll.ms", long(1), "", topic_default!("segment.ms")).high().unset(),
-    setting("log.segment.bytes", int(1_048_576), "1073741824", topic_default!("segment.bytes")).high(),
-    setting("log.segment.delete.delay.ms", long(0), "60000", topic_default!("file.delete.delay.ms")).high(),
+    setting(
+        "log.retention.hours",
+        any_int(),
+        "168",
+        "The default of retention.ms, in hours, where neither minutes nor milliseconds are set.",
+    )
+    .high()
+    .restart(),
+    setting(
+        "log.retention.minutes",
+        any_int(),
+        "",
+        "The default of retention.ms, in minutes, where milliseconds are not set.",
+    )
+    .high()
+    .restart()
+    .unset(),
+    default_of!("log.retention.ms", "retention.ms").high().unset(),
+    setting(
+        "log.roll.hours",
+        int(1),
+        "168",
+        "The default of segment.ms, in hours, where milliseconds are not set.",
+    )
+    .high()
+    .restart(),
+    setting(
+        "log.roll.jitter.hours",
+        int(0),
+        "0",
+        "The default of segment.jitter.ms, in hours, where milliseconds are not set.",
+    )
+    .high()
+    .restart(),
+    default_of!("log.roll.jitter.ms", "segment.jitter.ms").high().unset(),
+    default_of!("log.roll.ms", "segment.ms").high().unset(),
+    default_of!("log.segment.bytes", "segment.bytes").high(),
+    default_of!("log.segment.delete.delay.ms", "file.delete.delay.ms").high(),
     setting(
         "max.connection.creation.rate",
         int(0),
         "2147483647",
         "Most new connections a second to one broker.",
-    ),
+    )
+    .without_effect("max.connections alone is looked at today"),
     setting("max.connections", int(0), "2147483647", "Most connections to one broker."),
     setting(
         "max.connections.per.ip",
         int(0),
         "2147483647",
         "Most connections to one broker from one address.",
-    ),
+    )
+    .without_effect("max.connections alone is looked at today"),
     setting(
         "max.incremental.fetch.session.cache.slots",
         int(0),
         "1000",
         "Most fetch sessions that one broker keeps; consumers beyond it send full requests.",
     )
-    .restart(),
+    .restart()
+    .without_effect("there are no fetch sessions today: consumers send full requests"),
     setting(
         "max.request.partition.size.limit",
         int(1),
         "2000",
         "Most partitions in one answer to DescribeTopicPartitions.",
     )
-    .restart(),
-    setting("message.max.bytes", int(0), "1048588", topic_default!("max.message.bytes")).high(),
-    setting("min.insync.replicas", int(1), "1", topic_default!("min.insync.replicas")).high(),
+    .restart()
+    .without_effect("an answer has room for every partition of the topics that it is about"),
+    default_of!("message.max.bytes", "max.message.bytes").high(),
+    default_of!("min.insync.replicas", "min.insync.replicas").high(),
     setting("num.io.threads", int(1), "8", "Threads for requests.").high().without_effect(NO_POOLS),
     setting("num.network.threads", int(1), "3", "Threads for connections.").high().without_effect(NO_POOLS),
     setting(
@@ -290,7 +288,8 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "How long a commit of offsets waits to be replicated.",
     )
     .high()
-    .restart(),
+    .restart()
+    .without_effect(NO_REPLICATION),
     setting(
         "offsets.load.buffer.size",
         int(1),
@@ -298,7 +297,8 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "Bytes that are read at once when the offsets of groups are loaded.",
     )
     .high()
-    .restart(),
+    .restart()
+    .without_effect(OWN_SIZE),
     setting(
         "offsets.retention.check.interval.ms",
         long(1),
@@ -409,7 +409,8 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "50",
         "Connections that the system holds before they are accepted.",
     )
-    .restart(),
+    .restart()
+    .without_effect("the size that the operating system chooses is used"),
     setting(
         "socket.receive.buffer.bytes",
         int(-1),
@@ -417,7 +418,8 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "The system's receive buffer of a connection; -1 is its default.",
     )
     .high()
-    .restart(),
+    .restart()
+    .without_effect("the size that the operating system chooses is used"),
     setting("socket.request.max.bytes", int(1), "104857600", "Largest request that is read.")
         .high()
         .restart(),
@@ -428,10 +430,12 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "The system's send buffer of a connection; -1 is its default.",
     )
     .high()
-    .restart(),
+    .restart()
+    .without_effect("the size that the operating system chooses is used"),
     setting("transaction.max.timeout.ms", int(1), "900000", "Longest time that a transaction may ask for.")
         .high()
-        .restart(),
+        .restart()
+        .without_effect(NO_TRANSACTIONS),
     setting(
         "transaction.state.log.min.isr",
         int(1),
@@ -440,7 +444,7 @@ pub const BROKER_SETTINGS: &[Setting] = &[
     )
     .high()
     .restart()
-    .without_effect(NO_REPLICATION),
+    .without_effect(NO_TRANSACTIONS),
     setting(
         "transaction.state.log.num.partitions",
         int(1),
@@ -448,7 +452,8 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "Partitions of __transaction_state when it is made.",
     )
     .high()
-    .restart(),
+    .restart()
+    .without_effect(NO_TRANSACTIONS),
     setting(
         "transaction.state.log.replication.factor",
         short(1),
@@ -457,7 +462,7 @@ pub const BROKER_SETTINGS: &[Setting] = &[
     )
     .high()
     .restart()
-    .without_effect(NO_REPLICATION),
+    .without_effect(NO_TRANSACTIONS),
     setting(
         "transaction.state.log.segment.bytes",
         int(1),
@@ -465,7 +470,8 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "segment.bytes of __transaction_state when it is made.",
     )
     .high()
-    .restart(),
+    .restart()
+    .without_effect(NO_TRANSACTIONS),
     setting(
         "transactional.id.expiration.ms",
         int(1),
@@ -473,13 +479,7 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "A transactional id without a transaction for this long is forgotten.",
     )
     .high()
-    .restart(),
-    setting(
-        "unclean.leader.election.enable",
-        Kind::Bool,
-        "false",
-        topic_default!("unclean.leader.election.enable"),
-    )
-    .high()
-    .without_effect("such an election is made only when a person asks for it by name"),
+    .restart()
+    .without_effect(NO_TRANSACTIONS),
+    default_of!("unclean.leader.election.enable", "unclean.leader.election.enable").high(),
 ];

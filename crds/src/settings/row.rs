@@ -28,6 +28,15 @@ pub(super) const ZSTD: Kind = Kind::Int(Range::new(-131_072, 22));
 pub(super) const NO_TIERS: &str = "there is no tiered storage";
 /// Why settings of replication change nothing.
 pub(super) const NO_REPLICATION: &str = "replication comes with a later version";
+/// Why settings of compaction change nothing.
+pub(super) const NO_CLEANER: &str =
+    "compaction comes with a later version, until then a compacted topic keeps every record";
+/// Why settings of transactions change nothing.
+pub(super) const NO_TRANSACTIONS: &str = "transactions come with a later version";
+/// Why levels of compression change nothing.
+pub(super) const NO_LEVELS: &str = "each codec works at its own default level";
+/// Why sizes of buffers change nothing.
+pub(super) const OWN_SIZE: &str = "buffers size themselves";
 /// Why sizes of thread pools change nothing.
 pub(super) const NO_POOLS: &str = "there are no such thread pools: connections are tasks on all CPUs";
 /// Why settings of purgatories change nothing.
@@ -50,6 +59,33 @@ pub(super) const fn setting(
         effect: Effect::Works,
         synonyms: &[],
     }
+}
+
+/// A row of the broker setting that gives the topic setting `topic` its default.
+pub(super) const fn inherited(name: &'static str, topic: &'static str, doc: &'static str) -> Setting {
+    let mut rows = super::TOPIC_SETTINGS;
+    while let [row, rest @ ..] = rows {
+        if same_text(row.name.as_bytes(), topic.as_bytes()) {
+            return Setting { name, doc, synonyms: &[], ..*row };
+        }
+        rows = rest;
+    }
+    // Where the table is built, which is when the crate is compiled.
+    #[allow(clippy::panic)]
+    {
+        panic!("there is no such topic setting")
+    }
+}
+
+/// `==` of texts, which constants cannot have yet.
+const fn same_text(mut a: &[u8], mut b: &[u8]) -> bool {
+    while let ([x, a_rest @ ..], [y, b_rest @ ..]) = (a, b) {
+        if *x != *y {
+            return false;
+        }
+        (a, b) = (a_rest, b_rest);
+    }
+    a.is_empty() && b.is_empty()
 }
 
 /// 16 bits, at least `min`.

@@ -1,8 +1,8 @@
 //! Every setting of topics in Kafka 4.3, sorted by name.
 
 use super::row::{
-    CLEANUP, COMPRESSION, GZIP, HOUR, LZ4, MINUTE, NO_REPLICATION, NO_TIERS, TIMESTAMP, ZSTD, int, long,
-    same, setting,
+    CLEANUP, COMPRESSION, GZIP, HOUR, LZ4, MINUTE, NO_CLEANER, NO_LEVELS, NO_REPLICATION, NO_TIERS,
+    TIMESTAMP, ZSTD, int, long, same, setting,
 };
 use super::{Kind, Setting, Synonym};
 
@@ -13,13 +13,14 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
         Kind::List(CLEANUP),
         "delete",
         "What happens to old records: `delete` drops segments beyond the retention, `compact` keeps the last record \
-         of each key, both together do both, an empty list keeps everything.",
+         of each key, both together do both, an empty list keeps everything. \
+         Compaction itself comes with a later version, until then a compacted topic keeps every record.",
     )
     .from(&[same("log.cleanup.policy")]),
     setting("compression.gzip.level", GZIP, "-1", "Level of gzip where compression.type is gzip; -1 is gzip's own default.")
-        .from(&[same("compression.gzip.level")]),
+        .from(&[same("compression.gzip.level")]).without_effect(NO_LEVELS),
     setting("compression.lz4.level", LZ4, "9", "Level of lz4 where compression.type is lz4.")
-        .from(&[same("compression.lz4.level")]),
+        .from(&[same("compression.lz4.level")]).without_effect(NO_LEVELS),
     setting(
         "compression.type",
         Kind::Enum(COMPRESSION),
@@ -28,7 +29,7 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
     )
     .from(&[same("compression.type")]),
     setting("compression.zstd.level", ZSTD, "3", "Level of zstd where compression.type is zstd.")
-        .from(&[same("compression.zstd.level")]),
+        .from(&[same("compression.zstd.level")]).without_effect(NO_LEVELS),
     setting(
         "delete.retention.ms",
         long(0),
@@ -36,7 +37,7 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
         "How long a compacted topic keeps the marker of a deleted key. A consumer that reads from the start within \
          this time sees every deletion.",
     )
-    .from(&[same("log.cleaner.delete.retention.ms")]),
+    .from(&[same("log.cleaner.delete.retention.ms")]).without_effect(NO_CLEANER),
     setting("file.delete.delay.ms", long(0), "60000", "How long the file of a dropped segment stays on disk.")
         .from(&[same("log.segment.delete.delay.ms")]),
     setting(
@@ -92,7 +93,7 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
         "9223372036854775807",
         "A record is compacted at the latest after this time.",
     )
-    .from(&[same("log.cleaner.max.compaction.lag.ms")]),
+    .from(&[same("log.cleaner.max.compaction.lag.ms")]).without_effect(NO_CLEANER),
     setting(
         "max.message.bytes",
         int(0),
@@ -127,9 +128,9 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
         "0.5",
         "Share of a log that is not compacted yet from which on compaction is worth while.",
     )
-    .from(&[same("log.cleaner.min.cleanable.ratio")]),
+    .from(&[same("log.cleaner.min.cleanable.ratio")]).without_effect(NO_CLEANER),
     setting("min.compaction.lag.ms", long(0), "0", "A record stays as it is for at least this time before it is compacted.")
-        .from(&[same("log.cleaner.min.compaction.lag.ms")]),
+        .from(&[same("log.cleaner.min.compaction.lag.ms")]).without_effect(NO_CLEANER),
     setting(
         "min.insync.replicas",
         int(1),

@@ -76,7 +76,7 @@ impl Round {
             let mut outcomes = Vec::with_capacity(topic.partitions.len());
             for asked in &topic.partitions {
                 let whole = round.bytes == 0 && call.head.api_version >= FIRST_BATCH_WHOLE;
-                let outcome = read_one(view, &found, asked, left, whole);
+                let outcome = read_one(call.head.api_version, view, &found, asked, left, whole);
                 match &outcome {
                     Ok((_, fetched)) => {
                         round.bytes += fetched.records.len();
@@ -140,6 +140,7 @@ fn find(call: &Call, view: &View, topic: &FetchTopic) -> Result<Arc<Topic>, Resp
 }
 
 fn read_one(
+    version: i16,
     view: &View,
     topic: &Result<Arc<Topic>, ResponseError>,
     asked: &FetchPartition,
@@ -151,7 +152,8 @@ fn read_one(
     let replica = view.replica(topic, asked.partition)?;
     let max_bytes = usize::try_from(asked.partition_max_bytes).unwrap_or(0).min(left);
     let limits = ReadLimits { max_bytes, whole_batch };
-    let fetched = replica.fetch(asked.fetch_offset, asked.current_leader_epoch, limits)?;
+    let (offset, epoch) = (asked.fetch_offset, asked.current_leader_epoch);
+    let fetched = fetch_convert::fetch(version, &replica, offset, epoch, limits)?;
     Ok((replica, fetched))
 }
 
@@ -161,10 +163,7 @@ fn partition(
     outcome: Outcome,
     leaders: &mut Vec<i32>,
 ) -> PartitionData {
-    let converted = outcome.and_then(|(replica, fetched)| {
-        fetch_convert::for_version(call.head.api_version, asked, fetched).map(|fetched| (replica, fetched))
-    });
-    match converted {
+    match outcome {
         Ok((_, fetched)) => PartitionData::default()
             .with_partition_index(asked.partition)
             .with_high_watermark(fetched.high_watermark)

@@ -1,10 +1,10 @@
 //! What old clients can read of what was found: message sets before Fetch 4, no zstd before Fetch 10.
 
 use bytes::Bytes;
-use kafka_protocol::{ResponseError, messages::fetch_request::FetchPartition};
+use kafka_protocol::ResponseError;
 use milena_records::{Batches, Compression, MessageFormat, down_convert};
 
-use crate::partitions::{Fetched, PartitionError};
+use crate::partitions::{Fetched, Partition, PartitionError, ReadLimits};
 
 /// From this version on record batches of magic 2 are read.
 const MAGIC_2: i16 = 4;
@@ -13,21 +13,46 @@ const ZSTD: i16 = 10;
 /// What compressed batches may grow to in a conversion.
 const MAX_DECOMPRESSED_BYTES: usize = 100 * 1024 * 1024;
 
-/// The records in the form that a client of that version reads.
+/// Fetches in the form that a client of that version reads.
+///
+/// What is converted may become nothing, where all of it is below the offset or is no record: then what follows
+/// is fetched, for the client would ask for the same offset for ever.
 ///
 /// # Errors
-/// UNSUPPORTED_COMPRESSION_TYPE for zstd, or what converting meets.
-pub fn for_version(version: i16, asked: &FetchPartition, fetched: Fetched) -> Result<Fetched, PartitionError> {
-    if version >= ZSTD || fetched.records.is_empty() {
-        return Ok(fetched);
+/// As [`Partition::fetch`]; UNSUPPORTED_COMPRESSION_TYPE for zstd, or what converting meets.
+pub fn fetch(
+    version: i16,
+    replica: &Partition,
+    from: i64,
+    leader_epoch: i32,
+    limits: ReadLimits,
+) -> Result<Fetched, PartitionError> {
+    let mut offset = from;
+    loop {
+        let fetched = replica.fetch(offset, leader_epoch, limits)?;
+        if version >= ZSTD || fetched.records.is_empty() {
+            return Ok(fetched);
+        }
+        let index = replica.index;
+        let records = match version {
+            MAGIC_2.. => before_zstd(index, &fetched.records)?,
+            2..=3 => converted(index, from, &fetched.records, MessageFormat::V1)?,
+            _ => converted(index, from, &fetched.records, MessageFormat::V0)?,
+        };
+        if !records.is_empty() {
+            return Ok(Fetched { records, ..fetched });
+        }
+        offset = next_offset(index, &fetched.records)?;
     }
-    let index = asked.partition;
-    let records = match version {
-        MAGIC_2.. => before_zstd(index, &fetched.records)?,
-        2..=3 => converted(index, asked.fetch_offset, &fetched.records, MessageFormat::V1)?,
-        _ => converted(index, asked.fetch_offset, &fetched.records, MessageFormat::V0)?,
-    };
-    Ok(Fetched { records, ..fetched })
+}
+
+/// The offset behind the last batch.
+fn next_offset(index: i32, records: &Bytes) -> Result<i64, PartitionError> {
+    let mut next = 0;
+    for batch in Batches::new(records) {
+        next = batch.map_err(|error| PartitionError::records(index, &error))?.header.next_offset();
+    }
+    Ok(next)
 }
 
 /// The batches before the first one with zstd; that one itself is an error.

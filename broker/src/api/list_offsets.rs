@@ -18,6 +18,8 @@ use crate::{
     partitions::{FoundOffset, PartitionError},
 };
 
+/// From this version on answers carry leader epochs (KIP-320).
+const TELLS_EPOCH: i16 = 4;
 /// The end of what consumers can read.
 const LATEST: i64 = -1;
 /// The log start offset.
@@ -38,7 +40,7 @@ pub async fn handle(call: &Call, request: ListOffsetsRequest) -> ListOffsetsResp
         .map(|topic| {
             let found = view.image.topic(&topic.name);
             let partitions =
-                topic.partitions.iter().map(|asked| answer(&view, found, asked)).collect();
+                topic.partitions.iter().map(|asked| answer(call, &view, found, asked)).collect();
             ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(partitions)
         })
         .collect();
@@ -46,6 +48,7 @@ pub async fn handle(call: &Call, request: ListOffsetsRequest) -> ListOffsetsResp
 }
 
 fn answer(
+    call: &Call,
     view: &View,
     topic: Option<&Arc<Topic>>,
     asked: &ListOffsetsPartition,
@@ -55,7 +58,7 @@ fn answer(
         Ok(found) => answer
             .with_timestamp(found.timestamp)
             .with_offset(found.offset)
-            .with_leader_epoch(found.leader_epoch),
+            .with_leader_epoch(if call.head.api_version >= TELLS_EPOCH { found.leader_epoch } else { -1 }),
         Err(error) => answer
             .with_error_code(error.code.code())
             .with_timestamp(-1)

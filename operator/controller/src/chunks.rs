@@ -124,17 +124,6 @@ impl Chunks {
     pub fn chunks_of(&self, topic: Uuid) -> impl Iterator<Item = u32> {
         self.of_topic.get(&topic).into_iter().flatten().copied()
     }
-
-    /// The objects that hold replicas on a broker.
-    #[must_use]
-    pub fn chunks_on(&self, broker: i32) -> BTreeSet<u32> {
-        let on = |text: &String| {
-            text.parse::<PartitionState>().is_ok_and(|state| state.replicas.contains(&broker))
-        };
-        let holds =
-            |(chunk, spec): (&u32, &KafkaPartitionsSpec)| spec.partitions.values().any(on).then_some(*chunk);
-        self.objects.iter().filter_map(holds).collect()
-    }
 }
 
 /// How full objects are, with what is about to be written: room for new partitions.

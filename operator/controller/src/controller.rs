@@ -148,7 +148,8 @@ impl Controller {
             Some(broker) => self.brokers.insert(id, broker),
             None => self.brokers.remove(&id),
         };
-        self.dirty_chunks.extend(self.chunks.chunks_on(id));
+        // To find out which of them it concerns costs as much as to hold the elections.
+        self.dirty_chunks.extend(self.chunks.objects().keys());
         self.dirty.extend(self.waiting.iter().cloned());
     }
 

@@ -170,10 +170,8 @@ impl Controller {
     fn hold_elections(&mut self, writes: &mut Writes<'_>, notes: &mut Vec<Note>) {
         let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
         for chunk in std::mem::take(&mut self.dirty_chunks) {
-            if !writes.is_known(chunk) {
-                continue;
-            }
-            self.elect_in(chunk, writes, notes, &mut counts);
+            let Some(before) = writes.before(chunk) else { continue };
+            self.elect_in(chunk, before, writes, notes, &mut counts);
         }
         for (reason, count) in counts {
             let (warning, message) = match reason {
@@ -192,11 +190,11 @@ impl Controller {
     fn elect_in(
         &mut self,
         chunk: u32,
+        before: &KafkaPartitionsSpec,
         writes: &mut Writes<'_>,
         notes: &mut Vec<Note>,
         counts: &mut BTreeMap<&'static str, usize>,
     ) {
-        let before = writes.object(chunk).clone();
         let mut leaders = BTreeSet::new();
         for (key, text) in &before.partitions {
             let (Ok(key), Ok(state)) = (key.parse::<PartitionKey>(), text.parse::<PartitionState>()) else {
@@ -228,7 +226,10 @@ impl Controller {
             let broker = self.brokers.get(&id).filter(|broker| broker.liveness == Liveness::Alive);
             Some((id.to_string(), broker.map(|broker| broker.epoch).or(known)?))
         });
-        writes.object(chunk).broker_epochs = epochs.collect();
+        let epochs: BTreeMap<String, i64> = epochs.collect();
+        if epochs != before.broker_epochs {
+            writes.object(chunk).broker_epochs = epochs;
+        }
     }
 
     /// `min.insync.replicas` of a topic.

@@ -88,7 +88,10 @@ impl Controller {
                 format!("the data of topic id {id} belongs to the KafkaTopic {holder}"),
             );
         }
-        if chunks.objects().values().any(|spec| spec.deleted.contains_key(&id.as_hyphenated().to_string())) {
+        let adopts =
+            object.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(names::TOPIC_ID));
+        let id_text = id.as_hyphenated().to_string();
+        if adopts && chunks.objects().values().any(|spec| spec.deleted.contains_key(&id_text)) {
             return no(
                 "TopicDeleted",
                 format!("the data of topic id {id} was dropped: take the annotation out"),

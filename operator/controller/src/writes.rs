@@ -32,9 +32,9 @@ impl<'a> Writes<'a> {
         Self { chunks, cluster, now, objects: BTreeMap::new(), room: None, load: None }
     }
 
-    /// Whether the object was there before this plan.
-    pub(crate) fn is_known(&self, chunk: u32) -> bool {
-        self.chunks.objects().contains_key(&chunk)
+    /// The object as it was before this plan.
+    pub(crate) fn before(&self, chunk: u32) -> Option<&'a KafkaPartitionsSpec> {
+        self.chunks.objects().get(&chunk)
     }
 
     /// The object, to be changed.

@@ -16,6 +16,7 @@ use crate::{
     cluster::ClusterImage,
     config::BrokerConfig,
     coordination::Coordination,
+    groups::Groups,
     metrics::Metrics,
     partitions::{Hosted, Partition},
     server::Limits,
@@ -33,6 +34,8 @@ pub struct Broker {
     pub metrics: Metrics,
     /// Who keeps and decides on the cluster's state.
     pub coordination: Arc<dyn Coordination>,
+    /// Groups whose coordinator this broker is.
+    pub groups: Groups,
     /// Where the logs are.
     pub data_dir: PathBuf,
     /// Counts this broker's starts (`leaseTransitions`).
@@ -67,6 +70,7 @@ impl Broker {
             limits: Limits::new(config.max_connections, config.queued_request_bytes),
             metrics: Metrics::new(),
             coordination,
+            groups: Groups::default(),
             data_dir,
             epoch: AtomicI64::new(0),
             started: watch::Sender::new(false),

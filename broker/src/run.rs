@@ -15,7 +15,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use crate::{cli::Cli, http, node::Broker, partitions::Manager, server};
+use crate::{cli::Cli, groups, http, node::Broker, partitions::Manager, server};
 
 mod embedded;
 mod kubernetes;
@@ -54,6 +54,7 @@ impl Running {
         let stop = watch::Sender::new(false);
         let manager = tokio::spawn(manager.run(broker.clone(), stop.subscribe()));
         broker.wait_until_ready().await;
+        tokio::spawn(groups::follow(broker.clone(), stop.subscribe()));
         let server = tokio::spawn(server::serve(listener, broker.clone(), stop.subscribe()));
         Running { broker, stop, server, manager }
     }

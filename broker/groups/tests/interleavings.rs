@@ -220,7 +220,7 @@ impl Sim {
         let client = &mut self.clients[index];
         client.step = Step::Joining;
         client.token = Some(token);
-        let offers = if index % 2 == 0 { ["range", "sticky"] } else { ["sticky", "range"] };
+        let offers = if index.is_multiple_of(2) { ["range", "sticky"] } else { ["sticky", "range"] };
         let protocol = |name: &str| Protocol { name: name.to_owned(), metadata: Bytes::new() };
         let request = JoinRequest {
             group_id: "g".to_owned(),

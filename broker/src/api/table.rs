@@ -60,6 +60,15 @@ apis! {
     Fetch 0..=18 FetchRequest => super::fetch::handle;
     ListOffsets 0..=10 ListOffsetsRequest => super::list_offsets::handle;
     Metadata 0..=13 MetadataRequest => super::metadata::handle;
+    OffsetCommit 0..=9 OffsetCommitRequest => super::offset_commit::handle;
+    OffsetFetch 0..=9 OffsetFetchRequest => super::offset_fetch::handle;
+    FindCoordinator 0..=6 FindCoordinatorRequest => super::find_coordinator::handle;
+    JoinGroup 0..=9 JoinGroupRequest => super::join_group::handle;
+    Heartbeat 0..=4 HeartbeatRequest => super::heartbeat::handle;
+    LeaveGroup 0..=5 LeaveGroupRequest => super::leave_group::handle;
+    SyncGroup 0..=5 SyncGroupRequest => super::sync_group::handle;
+    DescribeGroups 0..=6 DescribeGroupsRequest => super::describe_groups::handle;
+    ListGroups 0..=5 ListGroupsRequest => super::list_groups::handle;
     ApiVersions 0..=4 ApiVersionsRequest => super::api_versions::handle;
     CreateTopics 0..=7 CreateTopicsRequest => super::create_topics::handle;
     DeleteTopics 0..=6 DeleteTopicsRequest => super::delete_topics::handle;
@@ -70,10 +79,12 @@ apis! {
     AlterConfigs 0..=2 AlterConfigsRequest => super::alter_configs::handle;
     DescribeLogDirs 1..=4 DescribeLogDirsRequest => super::describe_log_dirs::handle;
     CreatePartitions 0..=3 CreatePartitionsRequest => super::create_partitions::handle;
+    DeleteGroups 0..=2 DeleteGroupsRequest => super::delete_groups::handle;
     IncrementalAlterConfigs 0..=1 IncrementalAlterConfigsRequest
         => super::incremental_alter_configs::handle;
     ListPartitionReassignments 0..=0 ListPartitionReassignmentsRequest
         => super::list_partition_reassignments::handle;
+    OffsetDelete 0..=0 OffsetDeleteRequest => super::offset_delete::handle;
     DescribeCluster 0..=2 DescribeClusterRequest => super::describe_cluster::handle;
     DescribeTopicPartitions 0..=0 DescribeTopicPartitionsRequest
         => super::describe_topic_partitions::handle;

@@ -202,6 +202,17 @@ impl<R> Coordinator<R> {
         self.groups.get(group_id).map(|slot| &slot.group)
     }
 
+    /// Puts other settings in force.
+    pub fn set_config(&mut self, config: Arc<Config>) {
+        self.config = config;
+    }
+
+    /// Whether there are no groups.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
     /// How many groups there are.
     #[must_use]
     pub fn group_count(&self) -> usize {

@@ -1,0 +1,80 @@
+//! Reading a partition of `__consumer_offsets` back.
+
+use std::sync::Arc;
+
+use milena_groups::{Config, Coordinator, Effects, Replay};
+use milena_records::Batches;
+use milena_storage::LogReader;
+use tokio::task::spawn_blocking;
+use tracing::warn;
+
+use super::{Token, clock, shard::Shard};
+use crate::partitions::FetchWaiter;
+
+/// Bytes that are read at a time.
+const READ_BYTES: usize = 1024 * 1024;
+/// What a batch may decompress to. What this broker writes is not compressed.
+const MAX_DECOMPRESSED_BYTES: usize = 64 * 1024 * 1024;
+
+/// Reads all groups of a shard's partition.
+///
+/// # Errors
+/// Why the log cannot be read.
+pub async fn load(
+    shard: &Shard,
+    config: Arc<Config>,
+) -> Result<(Coordinator<Token>, Effects<Token>), String> {
+    let reader = shard.partition.reader().clone();
+    let end = reader.log_end_offset();
+    let replay = spawn_blocking(move || read(&reader, end)).await.map_err(|error| error.to_string())??;
+    wait_until_committed(shard, end).await;
+    let mut effects = Effects::default();
+    let coordinator = replay.finish(config, clock::now_ms(), &mut effects);
+    Ok((coordinator, effects))
+}
+
+/// What is above the high watermark may be lost with this leader: nobody is told of it before it is committed.
+async fn wait_until_committed(shard: &Shard, end: i64) {
+    while shard.partition.high_watermark() < end && shard.partition.is_leader() {
+        let waiter = Arc::new(FetchWaiter::default());
+        shard.partition.wake_on_advance(&waiter);
+        if shard.partition.high_watermark() >= end || !shard.partition.is_leader() {
+            return;
+        }
+        waiter.woken().await;
+    }
+}
+
+fn read(reader: &LogReader, end: i64) -> Result<Replay, String> {
+    let mut replay = Replay::default();
+    let mut offset = reader.log_start_offset();
+    while offset < end {
+        let slice = reader.read(offset, READ_BYTES, end, true).map_err(|error| error.to_string())?;
+        let before = offset;
+        for batch in Batches::new(&slice.bytes) {
+            let batch = batch.map_err(|error| error.to_string())?;
+            offset = batch.header.next_offset();
+            // The offsets of a transaction count from its end marker on, and there are no transactions yet.
+            if batch.header.is_control() || batch.header.is_transactional() {
+                continue;
+            }
+            let records = batch.records(MAX_DECOMPRESSED_BYTES).map_err(|error| error.to_string())?;
+            for record in &records {
+                let record = record.map_err(|error| error.to_string())?;
+                take_over(&mut replay, record.offset, record.key, record.value);
+            }
+        }
+        if offset <= before {
+            return Err(format!("no batch at offset {offset}, below the log's end at {end}"));
+        }
+    }
+    Ok(replay)
+}
+
+/// A record that cannot be understood is no reason to lose all others.
+fn take_over(replay: &mut Replay, offset: i64, key: Option<&[u8]>, value: Option<&[u8]>) {
+    let Some(key) = key else { return };
+    if let Err(error) = replay.record(offset, key, value) {
+        warn!(offset, %error, "a record of __consumer_offsets is left out");
+    }
+}

@@ -1,0 +1,100 @@
+"""Fixtures: the operator, installed as a user does it, and clusters."""
+import json
+import os
+from pathlib import Path
+
+import pytest
+from harness import machine
+from harness.kube import Namespace, Refused, cluster, helm, kubectl
+from harness.wait import until
+
+CHART = Path(__file__).parents[2] / "charts/milena"
+SYSTEM = "milena-system"
+IMAGES = Path(os.environ["MILENA_IMAGES"])
+VALUES = ["--set", "operator.image.tag=dev,broker.image.tag=dev"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def operator():
+    """The operator under the strictest rules for pods; every namespace of the tests has them too."""
+    machine.tool("load", IMAGES / "operator.tar", IMAGES / "broker.tar")
+    kubectl("create", "namespace", SYSTEM)
+    for namespace in (SYSTEM, "default"):
+        kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted", "--overwrite")
+    helm("install", "milena", CHART, "-n", SYSTEM, *VALUES, "--wait", "--timeout", "60s")
+    yield Namespace(SYSTEM)
+
+
+@pytest.fixture(scope="session")
+def demo(operator):
+    """The cluster of the page, with three brokers, shared by the tests that leave it as it was."""
+    space = Namespace("default")
+    space.apply(cluster("demo", 3))
+    space.wait_ready("kafkacluster", "demo", 120)
+    return space
+
+
+@pytest.fixture
+def space(request):
+    """A namespace of its own."""
+    name = request.node.name.replace("_", "-").replace("[", "-").replace("]", "").lower()[:50].strip("-")
+    kubectl("create", "namespace", name)
+    kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    yield Namespace(name)
+    kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+
+
+@pytest.fixture
+def without_operator(operator):
+    """Takes the operator away and, at the end of the test if not before, brings it back."""
+    scale = Scale(operator)
+    scale.down()
+    yield scale
+    scale.up()
+
+
+class Scale:
+    """The operator's Deployment."""
+
+    def __init__(self, space):
+        self.space = space
+
+    def set(self, replicas):
+        self.space.run("scale", "deployment/milena", f"--replicas={replicas}")
+        until("the operator's pods are as many", lambda: len(self.pods()) == replicas, 60)
+
+    def pods(self):
+        return self.space.list("pods", "-l", "app.kubernetes.io/name=milena-operator")
+
+    def down(self):
+        self.set(0)
+
+    def up(self, replicas=1):
+        self.set(replicas)
+        self.space.run("rollout", "status", "deployment/milena", "--timeout=60s", timeout=90)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """A failed test shows what a person would look at first."""
+    report = (yield).get_result()
+    if report.failed and report.when != "teardown":
+        try:
+            report.sections.append(("operator", kubectl("-n", SYSTEM, "logs", "deployment/milena", "--tail=40")))
+            report.sections.append(("objects", kubectl("get", "kc,kt,pods", "-A", "-o", "wide")))
+            report.sections.append(("events", kubectl("get", "events", "-A", "--sort-by=.lastTimestamp")[-4000:]))
+        except Refused as error:
+            report.sections.append(("kubectl", str(error)))
+
+
+def pytest_sessionfinish(session):
+    figures = getattr(session.config, "figures", {})
+    if figures:
+        print("\nfigures: " + json.dumps(figures))
+
+
+@pytest.fixture
+def figure(request):
+    """Notes a measured figure, to be printed at the end."""
+    figures = request.config.__dict__.setdefault("figures", {})
+    return lambda name, value: figures.__setitem__(name, value)

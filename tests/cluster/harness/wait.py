@@ -1,0 +1,27 @@
+"""Waiting for something to become true."""
+import time
+
+
+def until(what, check, timeout=30.0, every=0.1):
+    """The first true answer of `check`, with the seconds that it took in `until.took`."""
+    begun = time.monotonic()
+    last = None
+    while True:
+        try:
+            last = check()
+            if last:
+                until.took = time.monotonic() - begun
+                return last
+        except (KeyError, IndexError, LookupError) as error:
+            last = error
+        if time.monotonic() - begun > timeout:
+            raise AssertionError(f"not within {timeout} s: {what}; at last {last!r}")
+        time.sleep(every)
+
+
+def steadily(what, check, seconds, every=0.5):
+    """`check` stays true for so long."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        assert check(), f"no longer so: {what}"
+        time.sleep(every)

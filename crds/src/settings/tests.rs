@@ -46,79 +46,81 @@ fn refused_settings_are_not_in_the_table() {
     }
 }
 
+/// Setting, value, message.
+const WRONG: &[(&str, &str, &str)] = &[
+    (
+        "retention.ms",
+        "abc",
+        "Invalid value abc for configuration retention.ms: Not a number of type LONG; allowed: at least -1",
+    ),
+    (
+        "retention.ms",
+        "-2",
+        "Invalid value -2 for configuration retention.ms: Value must be at least -1; allowed: at least -1",
+    ),
+    (
+        "segment.bytes",
+        "1024",
+        "Invalid value 1024 for configuration segment.bytes: Value must be at least 1048576; allowed: at least 1048576, at most 2147483647",
+    ),
+    (
+        "max.message.bytes",
+        "2147483648",
+        "Invalid value 2147483648 for configuration max.message.bytes: allowed: at least 0, at most 2147483647",
+    ),
+    (
+        "preallocate",
+        "yes",
+        "Invalid value yes for configuration preallocate: Expected value to be either true or false",
+    ),
+    (
+        "compression.type",
+        "brotli",
+        "Invalid value brotli for configuration compression.type: String must be one of: uncompressed, zstd, lz4, snappy, gzip, producer",
+    ),
+    (
+        "cleanup.policy",
+        "delete,drop",
+        "Invalid value delete,drop for configuration cleanup.policy: drop is not known; allowed: any of compact, delete, with commas between them",
+    ),
+    (
+        "cleanup.policy",
+        "delete,delete",
+        "Invalid value delete,delete for configuration cleanup.policy: delete is there twice; allowed: any of compact, delete, with commas between them",
+    ),
+    (
+        "compression.gzip.level",
+        "0",
+        "Invalid value 0 for configuration compression.gzip.level: allowed: -1 to 9, not 0",
+    ),
+    (
+        "min.cleanable.dirty.ratio",
+        "1.5",
+        "Invalid value 1.5 for configuration min.cleanable.dirty.ratio: allowed: 0 to 1",
+    ),
+    (
+        "min.cleanable.dirty.ratio",
+        "NaN",
+        "Invalid value NaN for configuration min.cleanable.dirty.ratio: Not a number of type DOUBLE; allowed: 0 to 1",
+    ),
+    (
+        "remote.storage.enable",
+        "true",
+        "Invalid value true for configuration remote.storage.enable: there is no tiered storage; leave it out or set it to false",
+    ),
+    ("retention.m", "1", "Unknown topic config name: retention.m; did you mean retention.ms?"),
+    (
+        "log.retention.ms",
+        "1",
+        "Unknown topic config name: log.retention.ms: it is a setting of brokers (KafkaCluster, spec.config)",
+    ),
+    ("no.such.thing.at.all", "1", "Unknown topic config name: no.such.thing.at.all"),
+];
+
 #[test]
 fn wrong_values_are_named_with_what_is_allowed() {
-    let cases = [
-        (
-            "retention.ms",
-            "abc",
-            "Invalid value abc for configuration retention.ms: Not a number of type LONG; allowed: at least -1",
-        ),
-        (
-            "retention.ms",
-            "-2",
-            "Invalid value -2 for configuration retention.ms: Value must be at least -1; allowed: at least -1",
-        ),
-        (
-            "segment.bytes",
-            "1024",
-            "Invalid value 1024 for configuration segment.bytes: Value must be at least 1048576; allowed: at least 1048576, at most 2147483647",
-        ),
-        (
-            "max.message.bytes",
-            "2147483648",
-            "Invalid value 2147483648 for configuration max.message.bytes: allowed: at least 0, at most 2147483647",
-        ),
-        (
-            "preallocate",
-            "yes",
-            "Invalid value yes for configuration preallocate: Expected value to be either true or false",
-        ),
-        (
-            "compression.type",
-            "brotli",
-            "Invalid value brotli for configuration compression.type: String must be one of: uncompressed, zstd, lz4, snappy, gzip, producer",
-        ),
-        (
-            "cleanup.policy",
-            "delete,drop",
-            "Invalid value delete,drop for configuration cleanup.policy: drop is not known; allowed: any of compact, delete, with commas between them",
-        ),
-        (
-            "cleanup.policy",
-            "delete,delete",
-            "Invalid value delete,delete for configuration cleanup.policy: delete is there twice; allowed: any of compact, delete, with commas between them",
-        ),
-        (
-            "compression.gzip.level",
-            "0",
-            "Invalid value 0 for configuration compression.gzip.level: allowed: -1 to 9, not 0",
-        ),
-        (
-            "min.cleanable.dirty.ratio",
-            "1.5",
-            "Invalid value 1.5 for configuration min.cleanable.dirty.ratio: allowed: 0 to 1",
-        ),
-        (
-            "min.cleanable.dirty.ratio",
-            "NaN",
-            "Invalid value NaN for configuration min.cleanable.dirty.ratio: Not a number of type DOUBLE; allowed: 0 to 1",
-        ),
-        (
-            "remote.storage.enable",
-            "true",
-            "Invalid value true for configuration remote.storage.enable: there is no tiered storage; leave it out or set it to false",
-        ),
-        ("retention.m", "1", "Unknown topic config name: retention.m; did you mean retention.ms?"),
-        (
-            "log.retention.ms",
-            "1",
-            "Unknown topic config name: log.retention.ms: it is a setting of brokers (KafkaCluster, spec.config)",
-        ),
-        ("no.such.thing.at.all", "1", "Unknown topic config name: no.such.thing.at.all"),
-    ];
-    for (name, value, message) in cases {
-        assert_eq!(check_topic(name, value).unwrap_err().to_string(), message);
+    for (name, value, message) in WRONG {
+        assert_eq!(check_topic(name, value).unwrap_err().to_string(), *message);
     }
     let message = check_broker("zookeeper.connect", "x").unwrap_err().to_string();
     assert_eq!(

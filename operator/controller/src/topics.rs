@@ -58,10 +58,9 @@ impl Controller {
         found: &[Found],
         chunks: &Chunks,
     ) -> Option<Standing> {
-        let spec = &object.spec;
-        let no = |reason, message: String| Some(Standing::not_ready(reason, message));
         if self.cluster.is_none() {
-            let message = format!("there is no KafkaCluster {} in this namespace: create it", spec.cluster);
+            let message =
+                format!("there is no KafkaCluster {} in this namespace: create it", object.spec.cluster);
             return no("ClusterNotFound", message);
         }
         let Some(id) = id else {
@@ -70,16 +69,18 @@ impl Controller {
                 format!("the annotation {} is no UUID: take it out", names::TOPIC_ID),
             );
         };
-        if let Err(error) = check_topic_name(object.topic_name()) {
+        self.refuse_claim(name, object, id, chunks).or_else(|| refuse_spec(object, id, found))
+    }
+
+    /// Why the name or the data that a topic claims is not its own.
+    fn refuse_claim(&self, name: &str, object: &KafkaTopic, id: Uuid, chunks: &Chunks) -> Option<Standing> {
+        let topic = object.topic_name();
+        if let Err(error) = check_topic_name(topic) {
             return no("InvalidName", error.to_string());
         }
-        if let Some(holder) =
-            self.first(self.claims.get(object.topic_name()), chunks).filter(|first| *first != name)
-        {
-            let message = format!(
-                "the topic {} belongs to the older KafkaTopic {holder}: delete one of the two",
-                object.topic_name()
-            );
+        if let Some(holder) = self.first(self.claims.get(topic), chunks).filter(|first| *first != name) {
+            let message =
+                format!("the topic {topic} belongs to the older KafkaTopic {holder}: delete one of the two");
             return no("NameTaken", message);
         }
         if let Some(holder) = self.first(self.ids.get(&id), chunks).filter(|first| *first != name) {
@@ -96,34 +97,6 @@ impl Controller {
                 "TopicDeleted",
                 format!("the data of topic id {id} was dropped: take the annotation out"),
             );
-        }
-        if let Some(lost) = lost_partition(object, id, found) {
-            let message = format!(
-                "the state of partition {lost} is not there any more: restore the KafkaPartitions from a backup, or \
-                 delete the topic"
-            );
-            return no("StateLost", message);
-        }
-        if spec.replicas != 1 {
-            let message =
-                format!("replicas: {}: replication comes with a later version; use 1", spec.replicas);
-            return no("ReplicationNotSupported", message);
-        }
-        if let Err(error) = check_topic_config(&spec.config) {
-            return no("InvalidConfig", error.to_string());
-        }
-        let existing = i32::try_from(found.len()).unwrap_or(i32::MAX);
-        if !(1..=MAX_PARTITIONS).contains(&spec.partitions) {
-            return no(
-                "InvalidPartitions",
-                format!("partitions: {}: 1 to {MAX_PARTITIONS}", spec.partitions),
-            );
-        }
-        if spec.partitions < existing {
-            let message = format!(
-                "the topic has {existing} partitions, and partitions never go: set partitions to {existing}"
-            );
-            return no("InvalidPartitions", message);
         }
         None
     }
@@ -198,6 +171,40 @@ impl Controller {
         }
         writes.put(chunk, key, &state);
     }
+}
+
+fn no(reason: &'static str, message: String) -> Option<Standing> {
+    Some(Standing::not_ready(reason, message))
+}
+
+/// Why a topic cannot be what its object says.
+fn refuse_spec(object: &KafkaTopic, id: Uuid, found: &[Found]) -> Option<Standing> {
+    let spec = &object.spec;
+    if let Some(lost) = lost_partition(object, id, found) {
+        let message = format!(
+            "the state of partition {lost} is not there any more: restore the KafkaPartitions from a backup, or delete \
+             the topic"
+        );
+        return no("StateLost", message);
+    }
+    if spec.replicas != 1 {
+        let message = format!("replicas: {}: replication comes with a later version; use 1", spec.replicas);
+        return no("ReplicationNotSupported", message);
+    }
+    if let Err(error) = check_topic_config(&spec.config) {
+        return no("InvalidConfig", error.to_string());
+    }
+    if !(1..=MAX_PARTITIONS).contains(&spec.partitions) {
+        return no("InvalidPartitions", format!("partitions: {}: 1 to {MAX_PARTITIONS}", spec.partitions));
+    }
+    let existing = i32::try_from(found.len()).unwrap_or(i32::MAX);
+    if spec.partitions < existing {
+        let message = format!(
+            "the topic has {existing} partitions, and partitions never go: set partitions to {existing}"
+        );
+        return no("InvalidPartitions", message);
+    }
+    None
 }
 
 /// What came of a topic's lack of partitions.

@@ -33,7 +33,10 @@ pub struct EpochEnd {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LeaderEpochs {
     entries: Vec<EpochEntry>,
+    /// The file does not say so yet.
     dirty: bool,
+    /// The file says so, but may not survive the machine.
+    unsynced: bool,
 }
 
 impl LeaderEpochs {
@@ -137,7 +140,15 @@ impl LeaderEpochs {
 
     /// The checkpoint file's new content, if it has changed since it was last taken.
     pub(crate) fn take_changes(&mut self) -> Option<Vec<u8>> {
+        self.unsynced |= self.dirty;
         std::mem::take(&mut self.dirty).then(|| content(self))
+    }
+
+    /// The checkpoint file's content, if it is not known to be on disk.
+    pub(crate) fn take_unsynced(&mut self) -> Option<Vec<u8>> {
+        let pending = self.dirty || self.unsynced;
+        (self.dirty, self.unsynced) = (false, false);
+        pending.then(|| content(self))
     }
 
     /// The file has to be written (again).

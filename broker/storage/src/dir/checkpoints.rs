@@ -1,6 +1,11 @@
 //! The checkpoints of all logs of a data directory: one line `topic partition offset` a log.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use parking_lot::Mutex;
 
 use super::{LogDir, TopicPartition};
 use crate::{
@@ -10,37 +15,90 @@ use crate::{
     log::LogStart,
 };
 
-pub(super) const RECOVERY_POINT: &str = "recovery-point-offset-checkpoint";
-pub(super) const LOG_START_OFFSET: &str = "log-start-offset-checkpoint";
-pub(super) const HIGH_WATERMARK: &str = "replication-offset-checkpoint";
+/// The three checkpoint files.
+#[derive(Debug)]
+pub(super) struct Checkpoints {
+    recovery_points: Checkpoint,
+    log_start_offsets: Checkpoint,
+    high_watermarks: Checkpoint,
+}
 
-/// Reads a checkpoint. One that is missing or malformed has no entries: each of them is a bound that may be lower.
-pub(super) fn read(dir: &Path, name: &str) -> Result<BTreeMap<TopicPartition, i64>, StorageError> {
-    let path = dir.join(name);
-    let Some(bytes) = read_small(&path)? else { return Ok(BTreeMap::new()) };
-    let parsed = checkpoint::parse(&bytes, |line| {
-        let mut fields = line.split_whitespace();
-        let topic = fields.next()?;
-        let partition = fields.next()?.parse().ok()?;
-        let offset = fields.next()?.parse().ok()?;
-        fields.next().is_none().then(|| (TopicPartition::new(topic, partition), offset))
-    });
-    match parsed {
-        Ok(entries) => Ok(entries.into_iter().collect()),
-        Err(reason) => {
-            tracing::warn!(path = %path.display(), reason, "checkpoint is malformed; going on without it");
-            Ok(BTreeMap::new())
-        }
+impl Checkpoints {
+    pub(super) fn load(dir: &Path) -> Result<Checkpoints, StorageError> {
+        Ok(Checkpoints {
+            recovery_points: Checkpoint::load(dir.join("recovery-point-offset-checkpoint"))?,
+            log_start_offsets: Checkpoint::load(dir.join("log-start-offset-checkpoint"))?,
+            high_watermarks: Checkpoint::load(dir.join("replication-offset-checkpoint"))?,
+        })
+    }
+
+    /// Forgets a log that is about to be made: what the files say is about an older one of the same name. Its log
+    /// start offset, for one, would hide the records of the new one.
+    pub(super) fn forget(&self, tp: &TopicPartition) -> Result<(), StorageError> {
+        [&self.recovery_points, &self.log_start_offsets, &self.high_watermarks]
+            .into_iter()
+            .try_for_each(|checkpoint| checkpoint.forget(tp))
     }
 }
 
-fn write<'a>(
-    dir: &Path,
-    name: &str,
-    entries: impl Iterator<Item = (&'a TopicPartition, i64)>,
-) -> Result<(), StorageError> {
-    let lines = entries.map(|(tp, offset)| format!("{} {} {offset}", tp.topic(), tp.partition()));
-    write_atomic(&dir.join(name), &checkpoint::format(lines), Durability::Machine)
+/// One file, and what is in it.
+#[derive(Debug)]
+struct Checkpoint {
+    path: PathBuf,
+    entries: Mutex<BTreeMap<TopicPartition, i64>>,
+}
+
+impl Checkpoint {
+    /// A file that is missing or malformed has no entries: each of them is a bound that may be lower.
+    fn load(path: PathBuf) -> Result<Checkpoint, StorageError> {
+        let parsed = match read_small(&path)? {
+            Some(bytes) => checkpoint::parse(&bytes, entry),
+            None => Ok(Vec::new()),
+        };
+        let entries = parsed.unwrap_or_else(|reason| {
+            tracing::warn!(path = %path.display(), reason, "checkpoint is malformed; going on without it");
+            Vec::new()
+        });
+        Ok(Checkpoint { path, entries: Mutex::new(entries.into_iter().collect()) })
+    }
+
+    fn get(&self, tp: &TopicPartition) -> i64 {
+        self.entries.lock().get(tp).copied().unwrap_or(0).max(0)
+    }
+
+    fn replace(&self, entries: BTreeMap<TopicPartition, i64>) -> Result<(), StorageError> {
+        let mut current = self.entries.lock();
+        if *current != entries {
+            self.store(&entries)?;
+            *current = entries;
+        }
+        Ok(())
+    }
+
+    fn forget(&self, tp: &TopicPartition) -> Result<(), StorageError> {
+        let mut current = self.entries.lock();
+        if current.remove(tp).is_some() {
+            self.store(&current)?;
+        }
+        Ok(())
+    }
+
+    fn store(&self, entries: &BTreeMap<TopicPartition, i64>) -> Result<(), StorageError> {
+        let lines = entries.iter().map(|(tp, offset)| format!("{} {} {offset}", tp.topic(), tp.partition()));
+        write_atomic(&self.path, &checkpoint::format(lines), Durability::Machine)
+    }
+}
+
+fn entry(line: &str) -> Option<(TopicPartition, i64)> {
+    let mut fields = line.split_whitespace();
+    let topic = fields.next()?;
+    let partition = fields.next()?.parse().ok()?;
+    let offset = fields.next()?.parse().ok()?;
+    fields.next().is_none().then(|| (TopicPartition::new(topic, partition), offset))
+}
+
+fn collected<'a>(entries: impl Iterator<Item = (&'a TopicPartition, i64)>) -> BTreeMap<TopicPartition, i64> {
+    entries.map(|(tp, offset)| (tp.clone(), offset)).collect()
 }
 
 impl LogDir {
@@ -48,17 +106,17 @@ impl LogDir {
     pub fn log_start(&self, tp: &TopicPartition) -> LogStart {
         LogStart {
             mode: self.open_mode(),
-            recovery_point: self.recovery_points.get(tp).copied().unwrap_or(0).max(0),
-            log_start_offset: self.log_start_offsets.get(tp).copied().unwrap_or(0).max(0),
+            recovery_point: self.checkpoints.recovery_points.get(tp),
+            log_start_offset: self.checkpoints.log_start_offsets.get(tp),
         }
     }
 
     /// The high watermark that was last written down for a log; 0 for none.
     pub fn high_watermark(&self, tp: &TopicPartition) -> i64 {
-        self.high_watermarks.get(tp).copied().unwrap_or(0).max(0)
+        self.checkpoints.high_watermarks.get(tp)
     }
 
-    /// Writes the recovery points of all logs, durably and whole.
+    /// Writes the recovery points of all logs, durably and whole, if they have changed.
     ///
     /// # Errors
     /// The file cannot be written; the old one stays.
@@ -66,10 +124,10 @@ impl LogDir {
         &self,
         entries: impl Iterator<Item = (&'a TopicPartition, i64)>,
     ) -> Result<(), StorageError> {
-        write(&self.path, RECOVERY_POINT, entries)
+        self.checkpoints.recovery_points.replace(collected(entries))
     }
 
-    /// Writes the log start offsets of logs from which records were deleted.
+    /// Writes the log start offsets of all logs, likewise.
     ///
     /// # Errors
     /// The file cannot be written; the old one stays.
@@ -77,10 +135,10 @@ impl LogDir {
         &self,
         entries: impl Iterator<Item = (&'a TopicPartition, i64)>,
     ) -> Result<(), StorageError> {
-        write(&self.path, LOG_START_OFFSET, entries)
+        self.checkpoints.log_start_offsets.replace(collected(entries))
     }
 
-    /// Writes the high watermarks of all logs.
+    /// Writes the high watermarks of all logs, likewise.
     ///
     /// # Errors
     /// The file cannot be written; the old one stays.
@@ -88,6 +146,6 @@ impl LogDir {
         &self,
         entries: impl Iterator<Item = (&'a TopicPartition, i64)>,
     ) -> Result<(), StorageError> {
-        write(&self.path, HIGH_WATERMARK, entries)
+        self.checkpoints.high_watermarks.replace(collected(entries))
     }
 }

@@ -12,7 +12,6 @@ pub use generation::Generation;
 pub use partitions::{PartitionDir, TopicPartition, remove_directory};
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -21,6 +20,7 @@ use uuid::Uuid;
 
 use crate::{error::StorageError, log::OpenMode};
 
+use checkpoints::Checkpoints;
 use generation::Boot;
 use lock::DirLock;
 use meta::Meta;
@@ -42,9 +42,7 @@ pub struct LogDir {
     meta: Meta,
     boot: Boot,
     mode: OpenMode,
-    recovery_points: BTreeMap<TopicPartition, i64>,
-    log_start_offsets: BTreeMap<TopicPartition, i64>,
-    high_watermarks: BTreeMap<TopicPartition, i64>,
+    checkpoints: Checkpoints,
     _lock: DirLock,
 }
 
@@ -71,9 +69,7 @@ impl LogDir {
         clean_shutdown::remove_marker(path)?;
         partitions::purge_deleted(path)?;
         Ok(LogDir {
-            recovery_points: checkpoints::read(path, checkpoints::RECOVERY_POINT)?,
-            log_start_offsets: checkpoints::read(path, checkpoints::LOG_START_OFFSET)?,
-            high_watermarks: checkpoints::read(path, checkpoints::HIGH_WATERMARK)?,
+            checkpoints: Checkpoints::load(path)?,
             path: path.to_path_buf(),
             meta,
             boot,
@@ -117,11 +113,14 @@ impl LogDir {
         self.boot.store(&self.path)
     }
 
-    /// All logs are closed in order: the next start verifies nothing. Nothing may be appended after it.
+    /// All logs are closed in order ([`Log::close_clean`](crate::Log::close_clean)): syncs everything in the
+    /// directory at once and leaves the marker, so that the next start verifies nothing. Nothing may be appended
+    /// after it.
     ///
     /// # Errors
-    /// The marker cannot be written.
+    /// Something cannot be synced, or the marker cannot be written.
     pub fn mark_clean_shutdown(&self, broker_epoch: i64) -> Result<(), StorageError> {
+        self.sync_all()?;
         clean_shutdown::write(&self.path, broker_epoch)
     }
 

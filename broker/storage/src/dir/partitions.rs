@@ -115,6 +115,7 @@ impl LogDir {
         config: Arc<LogConfig>,
         now_ms: i64,
     ) -> Result<Log, StorageError> {
+        self.checkpoints.forget(tp)?;
         Log::create(&self.partition_path(tp), Some(topic_id), config, now_ms)
     }
 

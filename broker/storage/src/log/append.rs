@@ -213,7 +213,7 @@ impl Log {
         self.active.set_size(position.saturating_add(to_u64(header.size_in_bytes())));
         self.shared.set_log_end_offset(header.next_offset());
         if self.snapshots.due() {
-            self.take_snapshot(header.next_offset(), Durability::Process);
+            self.take_snapshot(header.next_offset());
         }
     }
 }

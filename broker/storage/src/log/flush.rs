@@ -58,8 +58,13 @@ impl FlushTask {
             }
         }
         sync_log(active)?;
-        let content = epochs::content(&self.shared.epochs.read());
-        epochs::store(&self.shared.dir, &content, Durability::Machine)?;
+        let epochs = self.shared.epochs.write().take_unsynced();
+        if let Some(content) = epochs {
+            epochs::store(&self.shared.dir, &content, Durability::Machine)?;
+        }
+        if self.shared.dir_changed.swap(false, Ordering::AcqRel) {
+            fs::sync_dir(&self.shared.dir)?;
+        }
         if !self.shared.dir_synced.swap(true, Ordering::AcqRel)
             && let Some(parent) = self.shared.dir.parent()
         {
@@ -106,23 +111,25 @@ impl Log {
         self.log_end_offset().saturating_sub(self.recovery_point())
     }
 
-    /// Syncs everything, leaves what the next start needs to scan nothing, and takes no more writes. The answer is
-    /// the recovery point.
+    /// Writes what the next start needs to scan nothing, and takes no more writes. Nothing is synced: that is done
+    /// for all logs together ([`LogDir::mark_clean_shutdown`](crate::LogDir::mark_clean_shutdown)). The answer is
+    /// the recovery point of before.
     ///
     /// # Errors
     /// Something could not be written; the data directory must not be marked as cleanly shut down then.
     pub fn close_clean(&mut self) -> Result<i64, StorageError> {
         self.shared.check_writable()?;
-        let end = self.log_end_offset();
-        if self.active.size() > 0 {
-            self.seal()?;
+        self.write_index()?;
+        let changes = self.shared.epochs.write().take_changes();
+        if let Some(content) = changes {
+            epochs::store(&self.shared.dir, &content, Durability::Process)?;
         }
-        let point = self.flush()?;
-        if !self.snapshots.contains(end) && end > 0 {
-            self.take_snapshot(end, Durability::Machine);
+        let end = self.log_end_offset();
+        if end > 0 && !self.snapshots.contains(end) {
+            self.take_snapshot(end);
         }
         self.shared.mark_closed();
-        Ok(point)
+        Ok(self.recovery_point())
     }
 
     /// The log's directory is about to be deleted: nobody reads or writes it any more.

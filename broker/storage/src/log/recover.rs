@@ -47,7 +47,7 @@ pub(super) fn recover_segment(
     let (start, index) = match depth {
         Depth::Whole => (0, None),
         Depth::Tail => trusted(segment, segment.size().saturating_sub(SUSPECT_TAIL))?,
-        Depth::Headers => trusted(segment, u64::MAX)?,
+        Depth::Headers => complete(segment)?,
     };
     let mut pass = Pass { segment, depth, start, interval };
     let mut result = pass.run(index)?;
@@ -58,6 +58,13 @@ pub(super) fn recover_segment(
         result = pass.run(None)?;
     }
     pass.settle(result, epochs)
+}
+
+/// The last indexed position, and the indexes as they are. None: begin anew.
+fn complete(segment: &Segment) -> Result<(u64, Option<SegmentIndex>), StorageError> {
+    let index = SegmentIndex::load(segment.dir(), segment.base_offset, segment.size())?;
+    let start = index.as_ref().and_then(|index| index.offsets.last()).map_or(0, |entry| entry.position);
+    Ok((u64::from(start), index))
 }
 
 /// The last indexed position up to `limit`, and the indexes cut back to it. None: begin anew.
@@ -83,6 +90,8 @@ struct Pass<'a> {
 /// What a pass has found. Nothing is changed yet.
 struct PassResult {
     index: SegmentIndex,
+    /// The index owes nothing to its files.
+    anew: bool,
     /// Leader epochs and the first offset that each has here.
     epochs: Vec<(i32, i64)>,
     next_offset: i64,
@@ -95,6 +104,7 @@ struct PassResult {
 impl Pass<'_> {
     fn run(&self, index: Option<SegmentIndex>) -> Result<PassResult, StorageError> {
         let base = self.segment.base_offset;
+        let anew = index.is_none();
         let mut builder = IndexBuilder::new(base, self.interval, index.unwrap_or_else(SegmentIndex::new));
         let mut scan = self.segment.scan(self.start, self.segment.size())?;
         let mut epochs: Vec<(i32, i64)> = Vec::new();
@@ -120,7 +130,7 @@ impl Pass<'_> {
         if let ScanEnd::Corrupt(why) = scan.end() {
             bad = bad.or(Some(why));
         }
-        Ok(PassResult { index: builder.into_index(), epochs, next_offset, good, bad })
+        Ok(PassResult { index: builder.into_index(), anew, epochs, next_offset, good, bad })
     }
 
     /// Makes the files say what the pass has found.
@@ -133,7 +143,7 @@ impl Pass<'_> {
         if result.bad.is_some() {
             cut(segment, result.good)?;
         }
-        self.settle_index(result.index)?;
+        self.settle_index(result.index, result.anew)?;
         let verified_bytes = match self.depth {
             Depth::Headers => 0,
             Depth::Tail | Depth::Whole => {
@@ -145,10 +155,9 @@ impl Pass<'_> {
         Ok(Found { next_offset: result.next_offset, verified_bytes, cut })
     }
 
-    fn settle_index(&self, mut index: SegmentIndex) -> Result<(), StorageError> {
+    fn settle_index(&self, mut index: SegmentIndex, anew: bool) -> Result<(), StorageError> {
         let (dir, base) = (self.segment.dir(), self.segment.base_offset);
-        if self.start == 0 {
-            // Built anew from the first batch on: what the files had is replaced.
+        if anew {
             clear_index_files(self.segment)?;
         }
         if self.depth == Depth::Whole {

@@ -1,6 +1,9 @@
 //! Deleting old records: whole segments from the start of the log.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
 
 use super::Log;
 use crate::{
@@ -139,6 +142,7 @@ impl Log {
         self.shared.set_log_start_offset(self.log_start_offset().max(first));
         self.shared.epochs.write().truncate_from_start(first);
         self.shared.set_segments(kept.to_vec());
+        self.shared.dir_changed.store(true, Ordering::Release);
         let mut garbage = Garbage { paths: Vec::new(), segments: gone.len() };
         for segment in gone {
             segment.mark_removed();

@@ -1,13 +1,12 @@
 //! When a segment is full or old, it is sealed and a new one begins.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use milena_records::BatchHeader;
 
 use super::Log;
 use crate::{
     error::StorageError,
-    fs::Durability,
     index::{IndexTable, OffsetEntry, TimeEntry},
     segment::Segment,
 };
@@ -91,7 +90,7 @@ impl Log {
 
     fn roll_at(&mut self, base_offset: i64, now_ms: i64) -> Result<(), StorageError> {
         self.seal()?;
-        self.take_snapshot(base_offset, Durability::Process);
+        self.take_snapshot(base_offset);
         let segment = Arc::new(self.shared.guard(Segment::create(&self.shared.dir, base_offset))?);
         let mut segments = self.shared.segments().to_vec();
         if self.active.size() == 0 {
@@ -100,6 +99,7 @@ impl Log {
         }
         segments.push(segment.clone());
         self.shared.set_segments(segments);
+        self.shared.dir_changed.store(true, Ordering::Release);
         let empty = std::mem::replace(&mut self.active, segment);
         if empty.size() == 0 && empty.base_offset != base_offset {
             empty.mark_removed();
@@ -109,8 +109,8 @@ impl Log {
         Ok(())
     }
 
-    /// Brings the index files of the active segment up to its end.
-    pub(super) fn seal(&self) -> Result<(), StorageError> {
+    /// Brings the index files of the active segment up to its end, as Kafka wants them of a sealed one.
+    fn seal(&self) -> Result<(), StorageError> {
         let segment = &self.active;
         let sealed = segment.with_index(|index| {
             index.add_time_entry();
@@ -119,5 +119,19 @@ impl Log {
             IndexTable::<TimeEntry>::ensure_file(segment.dir(), segment.base_offset)
         });
         self.shared.guard(sealed)
+    }
+
+    /// Writes the entries of the active segment that wait in memory. A segment that is too short for an entry gets
+    /// no files: the next start reads all of its headers anyway.
+    pub(super) fn write_index(&self) -> Result<(), StorageError> {
+        let segment = &self.active;
+        let written = segment.with_index(|index| {
+            if index.offsets.last().is_none() {
+                return Ok(());
+            }
+            index.add_time_entry();
+            index.flush(segment.dir(), segment.base_offset)
+        });
+        self.shared.guard(written)
     }
 }

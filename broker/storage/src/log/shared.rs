@@ -32,7 +32,9 @@ pub(crate) struct Shared {
     pub(crate) epochs: RwLock<LeaderEpochs>,
     /// Everything below is on disk.
     pub(crate) recovery_point: Mutex<i64>,
-    /// The directory and its parent are on disk.
+    /// Files came or went in the directory since it was last synced.
+    pub(crate) dir_changed: AtomicBool,
+    /// The directory itself is on disk.
     pub(crate) dir_synced: AtomicBool,
 }
 
@@ -54,6 +56,7 @@ impl Shared {
             poison: OnceLock::new(),
             epochs: RwLock::new(epochs),
             recovery_point: Mutex::new(offsets.recovery_point),
+            dir_changed: AtomicBool::new(true),
             dir_synced: AtomicBool::new(false),
         }
     }

@@ -3,11 +3,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use super::Log;
-use crate::{
-    error::StorageError,
-    fs::{self, Durability},
-    segment::file_name,
-};
+use crate::{error::StorageError, fs, segment::file_name};
 
 /// So much of a log is replayed at most to know its producers after a crash.
 const INTERVAL_BYTES: u64 = 64 << 20;
@@ -66,12 +62,13 @@ pub(super) fn path(dir: &Path, offset: i64) -> std::path::PathBuf {
 }
 
 impl Log {
-    /// Takes a snapshot at `offset`, the log's end. One that cannot be written costs time at the next start and
-    /// nothing else, so that is no error.
-    pub(super) fn take_snapshot(&mut self, offset: i64, durability: Durability) {
+    /// Takes a snapshot at `offset`, the log's end. One that cannot be written, or that a power cut takes, costs time
+    /// at the next start and nothing else: its checksum tells, and an older one is used. So it is written in
+    /// place, not synced, and a failure is no error.
+    pub(super) fn take_snapshot(&mut self, offset: i64) {
         self.snapshots.bytes_since = 0;
         let dir = self.shared.dir.clone();
-        if let Err(error) = fs::write_atomic(&path(&dir, offset), &self.producers.to_snapshot(), durability) {
+        if let Err(error) = std::fs::write(path(&dir, offset), self.producers.to_snapshot()) {
             tracing::warn!(log = %dir.display(), %error, "no producer snapshot");
             return;
         }

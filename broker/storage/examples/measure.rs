@@ -8,12 +8,41 @@
     clippy::cast_possible_wrap
 )]
 
-use std::{env, path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    env, fmt,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use milena_records::{Batch, BatchBuilder};
 use milena_storage::{LogConfig, LogDir, Origin, Owner, TopicPartition, ids};
 
 const OWNER: Owner<'_> = Owner { cluster_id: None, node_id: 0 };
+
+/// Wall time and this thread's time on a processor, which other programs on the machine do not change as much.
+struct Watch(Instant, Duration);
+
+impl Watch {
+    fn start() -> Watch {
+        Watch(Instant::now(), Watch::on_cpu())
+    }
+
+    fn on_cpu() -> Duration {
+        let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+        Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
+    }
+
+    fn cpu(&self) -> Duration {
+        Watch::on_cpu() - self.1
+    }
+}
+
+impl fmt::Display for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1?}, {:.1?} of it on a processor", self.0.elapsed(), self.cpu())
+    }
+}
 
 fn batch(records: usize, size: usize) -> bytes::Bytes {
     let mut builder = BatchBuilder::new(0);
@@ -30,52 +59,47 @@ fn append(root: &std::path::Path, len: usize) {
     let bytes = batch(1, len);
     let batch = Batch::parse(&bytes).unwrap();
     let count = (1 << 30) / bytes.len();
-    let start = Instant::now();
+    let start = Watch::start();
     for _ in 0..count {
         log.append(&batch, Origin::Client, 0, 0).unwrap();
     }
-    let ns = start.elapsed().as_nanos() as f64 / count as f64;
+    let ns = start.cpu().as_nanos() as f64 / count as f64;
     println!("append {} bytes: {ns:.0} ns, {:.2} s/GB", bytes.len(), ns / bytes.len() as f64);
-    let (reader, start, mut offset, mut total) = (log.reader(), Instant::now(), 0, 0);
+    let (reader, start, mut offset, mut total) = (log.reader(), Watch::start(), 0, 0);
     while offset < log.log_end_offset() {
         let slice = reader.read(offset, 1 << 20, i64::MAX, true).unwrap();
         total += slice.bytes.len();
         offset += (slice.bytes.len() / bytes.len()) as i64;
     }
-    println!("read of 1 MiB: {:.2} s/GB", start.elapsed().as_secs_f64() / total as f64 * 1e9);
+    println!("read of 1 MiB: {:.2} s/GB", start.cpu().as_secs_f64() / total as f64 * 1e9);
     drop((log, dir));
-    let start = Instant::now();
+    let start = Watch::start();
     let dir = LogDir::open(root, OWNER).unwrap();
     let (_, report) = dir.open_log(&tp, Arc::new(LogConfig::default()), 0).unwrap();
-    println!(
-        "open after a kill, {:?}: {:?}, {} bytes verified",
-        dir.open_mode(),
-        start.elapsed(),
-        report.verified_bytes
-    );
+    println!("open after a kill, {:?}: {start}, {} bytes verified", dir.open_mode(), report.verified_bytes);
 }
 
 fn open(root: &std::path::Path, count: i32) {
     let config = Arc::new(LogConfig::default());
     let mut dir = LogDir::open(root, OWNER).unwrap();
     let bytes = batch(3, 100);
-    let start = Instant::now();
+    let start = Watch::start();
     let mut logs: Vec<_> = (0..count)
         .map(|partition| {
             let tp = TopicPartition::new("many", partition);
             (dir.create_log(&tp, ids::random(), config.clone(), 0).unwrap(), tp)
         })
         .collect();
-    println!("create {count}: {:?}", start.elapsed());
-    let start = Instant::now();
+    println!("create {count}: {start}");
+    let start = Watch::start();
     for (log, _) in &mut logs {
         log.append(&Batch::parse(&bytes).unwrap(), Origin::Client, 0, 0).unwrap();
     }
-    println!("append to each of {count}: {:?}", start.elapsed());
+    println!("append to each of {count}: {start}");
     dir.mark_recovered().unwrap();
     drop(logs);
     drop(dir);
-    let start = Instant::now();
+    let start = Watch::start();
     let dir = LogDir::open(root, OWNER).unwrap();
     let mut logs: Vec<_> = (0..count)
         .map(|partition| {
@@ -83,18 +107,16 @@ fn open(root: &std::path::Path, count: i32) {
             (dir.open_log(&tp, config.clone(), 0).unwrap().0, tp)
         })
         .collect();
-    println!("open {count}, {:?}: {:?}", dir.open_mode(), start.elapsed());
-    let start = Instant::now();
-    dir.sync_all().unwrap();
-    println!("syncfs: {:?}", start.elapsed());
+    println!("open {count}, {:?}: {start}", dir.open_mode());
+    let start = Watch::start();
     let points: Vec<_> = logs.iter_mut().map(|(log, tp)| (tp.clone(), log.close_clean().unwrap())).collect();
     dir.write_recovery_points(points.iter().map(|(tp, point)| (tp, *point))).unwrap();
     dir.mark_clean_shutdown(0).unwrap();
-    println!("close {count}: {:?}", start.elapsed());
+    println!("close {count}: {start}");
     drop(logs);
     drop(dir);
     let before = resident();
-    let start = Instant::now();
+    let start = Watch::start();
     let dir = LogDir::open(root, OWNER).unwrap();
     let found = dir.partitions().unwrap();
     let logs: Vec<_> = found
@@ -102,7 +124,7 @@ fn open(root: &std::path::Path, count: i32) {
         .map(|found| dir.open_log(&found.topic_partition, config.clone(), 0).unwrap().0)
         .filter(|log| log.log_end_offset() == 3)
         .collect();
-    println!("open {}, {:?}: {:?}", logs.len(), dir.open_mode(), start.elapsed());
+    println!("open {}, {:?}: {start}", logs.len(), dir.open_mode());
     println!("memory: {} bytes a log", (resident() - before) * 4096 / logs.len());
 }
 

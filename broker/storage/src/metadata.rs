@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     error::StorageError,
-    fs::{self, Durability, failed},
+    fs::{self, failed},
     ids,
 };
 
@@ -28,10 +28,11 @@ pub(crate) fn read(dir: &Path) -> Result<Option<Uuid>, StorageError> {
     })
 }
 
-/// Writes the file.
+/// Writes the file of a directory that is being made.
 pub(crate) fn write(dir: &Path, topic_id: Uuid) -> Result<(), StorageError> {
     let text = format!("version: 0\ntopic_id: {}", ids::encode(topic_id));
-    fs::write_atomic(&dir.join(FILE_NAME), text.as_bytes(), Durability::Process)
+    let path = dir.join(FILE_NAME);
+    std::fs::write(&path, text).map_err(failed("write", &path))
 }
 
 /// Makes the file durable, if there is one.

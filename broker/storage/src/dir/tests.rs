@@ -118,3 +118,19 @@ fn what_is_deleted_goes_and_what_is_set_aside_stays() {
     assert_eq!(second.strays().unwrap().len(), 1);
     remove_directory(&path).unwrap();
 }
+
+#[test]
+fn checkpoints_of_an_older_topic_say_nothing_about_a_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = Arc::new(LogConfig::default());
+    let tp = partition();
+    let first = open(dir.path());
+    first.create_log(&tp, crate::ids::random(), config.clone(), 0).unwrap();
+    first.write_log_start_offsets([(&tp, 1000)].into_iter()).unwrap();
+    first.delete_partition(&tp).unwrap();
+    first.create_log(&tp, crate::ids::random(), config.clone(), 0).unwrap();
+    // Killed before checkpoints were written anew.
+    drop(first);
+    let second = open(dir.path());
+    assert_eq!(second.open_log(&tp, config, 0).unwrap().0.log_start_offset(), 0);
+}

@@ -96,6 +96,8 @@ impl<E: IndexEntry> IndexTable<E> {
         self.pending.iter().for_each(|entry| entry.encode(&mut bytes));
         let file = fs::open_or_create(&path).map_err(failed("open", &path))?;
         let position = u64::from(self.in_file).saturating_mul(to_u64(E::LEN));
+        // Nothing of this table is behind it: what is there is left over from another one.
+        file.set_len(position).map_err(failed("truncate", &path))?;
         fs::write_at(&file, position, &bytes, &[]).map_err(failed("write", &path))?;
         self.in_file = self.in_file.saturating_add(u32::try_from(self.pending.len()).unwrap_or(u32::MAX));
         self.pending = Vec::new();

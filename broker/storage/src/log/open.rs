@@ -24,6 +24,7 @@ use crate::{
     error::StorageError,
     fs::failed,
     metadata,
+    producer::ProducerState,
     segment::{Segment, SegmentFile, file_name, parse_file_name},
 };
 
@@ -94,8 +95,27 @@ impl Log {
         if let Some(id) = topic_id {
             metadata::write(dir, id)?;
         }
-        let start = LogStart { mode: OpenMode::Clean, recovery_point: 0, log_start_offset: 0 };
-        Ok(Log::open(dir, config, start, now_ms)?.0)
+        let dir: Arc<Path> = Arc::from(dir);
+        let segments = vec![Arc::new(Segment::create(&dir, 0)?)];
+        let offsets = Offsets { log_start: 0, log_end: 0, recovery_point: 0 };
+        let shared = Shared::new(dir, segments, offsets, LeaderEpochs::default());
+        Log::over(shared, config, topic_id, ProducerState::default(), Snapshots::default(), now_ms)
+    }
+
+    fn over(
+        shared: Shared,
+        config: Arc<LogConfig>,
+        topic_id: Option<Uuid>,
+        producers: ProducerState,
+        snapshots: Snapshots,
+        now_ms: i64,
+    ) -> Result<Log, StorageError> {
+        let Some(active) = shared.segments().last().cloned() else {
+            let reason = "no segment".to_owned();
+            return Err(StorageError::BadFile { path: shared.dir.to_path_buf(), reason });
+        };
+        let clock = RollClock::new(now_ms);
+        Ok(Log { shared: Arc::new(shared), config, topic_id, active, producers, snapshots, clock })
     }
 
     /// Opens the log in `dir`; one without segments begins at the log start offset.
@@ -136,12 +156,8 @@ impl Log {
         let mut snapshots = Snapshots::new(listing.snapshots);
         let range = Range { log_start: offsets.log_start, log_end: offsets.log_end };
         let producers = load_producers(&dir, &segments, &mut snapshots, range, &config, now_ms)?;
-        let Some(active) = segments.last().cloned() else {
-            return Err(StorageError::BadFile { path: dir.to_path_buf(), reason: "no segment".to_owned() });
-        };
-        let shared = Arc::new(Shared::new(dir, segments, offsets, epochs));
-        let clock = RollClock::new(now_ms);
-        Ok((Log { shared, config, topic_id, active, producers, snapshots, clock }, report))
+        let shared = Shared::new(dir, segments, offsets, epochs);
+        Ok((Log::over(shared, config, topic_id, producers, snapshots, now_ms)?, report))
     }
 }
 

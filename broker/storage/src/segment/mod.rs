@@ -49,9 +49,6 @@ impl Segment {
         let path = dir.join(file_name(base_offset, "log"));
         let file = fs::open_or_create(&path).map_err(failed("create", &path))?;
         file.set_len(0).map_err(failed("truncate", &path))?;
-        for suffix in ["index", "timeindex", "txnindex"] {
-            fs::remove(&dir.join(file_name(base_offset, suffix)))?;
-        }
         let segment = Segment::with(dir, base_offset, 0, Some(SegmentIndex::new()));
         *segment.file.lock() = Some(Arc::new(file));
         Ok(segment)

@@ -1,19 +1,40 @@
 //! The client of the API server, and in which namespaces it looks.
 
+use std::time::Duration;
+
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::client::{Body, ClientBuilder};
-use kube::core::{ApiResource, DynamicObject};
+use kube::core::{ApiResource, DeserializeGuard, DynamicObject};
 use kube::{Api, Client, Config, Resource};
 use milena_crds::KafkaCluster;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tower::util::MapRequestLayer;
 
+use crate::error::Error;
 use crate::metrics::Metrics;
 
 /// Field manager of everything that the operator writes.
 pub const MANAGER: &str = "milena-operator";
+
+/// How long a connection to the API server may take.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long nothing may come of a request: longer than a watch.
+const SILENCE: Duration = Duration::from_secs(40);
+/// How long a write, or the reading of one object, may take.
+const ATTEMPT: Duration = Duration::from_secs(10);
+
+/// The answer of the API server, if it comes in time.
+///
+/// # Errors
+/// What it says, or that it does not answer: nobody knows then whether a write was done.
+pub async fn within<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Error> {
+    match tokio::time::timeout(ATTEMPT, request).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(Error::Silent),
+    }
+}
 
 /// A client for where this process runs (in a pod: its service account; else the kubeconfig), which counts every
 /// write that is sent.
@@ -21,7 +42,9 @@ pub const MANAGER: &str = "milena-operator";
 /// # Errors
 /// When there is no configuration, or TLS cannot be set up from it.
 pub async fn connect(metrics: Metrics) -> Result<Client, kube::Error> {
-    let config = Config::infer().await.map_err(kube::Error::InferConfig)?;
+    let mut config = Config::infer().await.map_err(kube::Error::InferConfig)?;
+    config.connect_timeout = Some(CONNECT);
+    config.read_timeout = Some(SILENCE);
     let count = MapRequestLayer::new(move |request: hyper::Request<Body>| {
         if *request.method() != hyper::Method::GET {
             metrics.wrote(request.method().as_str(), &resource_of(request.uri().path()));
@@ -70,7 +93,7 @@ impl Scope {
     }
 
     /// One handle a watch, for a kind that is known at run time alone.
-    pub fn dynamic(&self, client: &Client, kind: &ApiResource) -> Vec<Api<DynamicObject>> {
+    pub fn dynamic(&self, client: &Client, kind: &ApiResource) -> Vec<Api<DeserializeGuard<DynamicObject>>> {
         match self {
             Self::All => vec![Api::all_with(client.clone(), kind)],
             Self::Only(names) => {

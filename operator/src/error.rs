@@ -20,6 +20,9 @@ pub enum Error {
     /// The API server does not take it, and will not the next time.
     #[error("{0}")]
     Refused(String),
+    /// The API server does not answer: nobody knows whether a write was done.
+    #[error("the API server does not answer")]
+    Silent,
     /// The API server is away, or has trouble; worth trying again.
     #[error("{0}")]
     Api(kube::Error),

@@ -5,6 +5,9 @@ mod pulse;
 mod roster;
 mod statuses;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -228,7 +231,7 @@ impl Task {
             self.handle.state().roster.lease(&self.handle.name.1, &lease, false, self.clock.now())
         });
         if suspicious && !changed {
-            let answer = match &process.pod_ip {
+            let answer = match process.pod_ip.as_deref().and_then(pulse::address) {
                 Some(address) => probe(address).await,
                 None => Answer::Silence,
             };

@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
+use kube::core::DeserializeGuard;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{Config, Event};
 use kube::runtime::{WatchStreamExt as _, watcher};
@@ -16,6 +17,9 @@ use crate::metrics::Metrics;
 
 /// What kubectl keeps of what it last applied.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Length of one watch in seconds; a connection that was cut without a word is noticed when it is over.
+const WATCH_SECONDS: u32 = 30;
 
 /// Namespace and name of an object.
 pub type ObjectName = (String, String);
@@ -45,7 +49,7 @@ pub enum Change<K> {
 /// What a kind is watched for.
 pub struct Watch<K: Resource> {
     /// Where.
-    pub api: Api<K>,
+    pub api: Api<DeserializeGuard<K>>,
     /// Which objects.
     pub config: Config,
     /// Resource in the plural, for logs and counts.
@@ -60,7 +64,8 @@ where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let mut index = Index::default();
-    let mut stream = watcher(watch.api, watch.config).backoff(Patience::default()).boxed();
+    let mut stream =
+        watcher(watch.api, watch.config.timeout(WATCH_SECONDS)).backoff(Patience::default()).boxed();
     loop {
         match stream.try_next().await {
             Ok(Some(event)) => {
@@ -86,7 +91,7 @@ struct Index {
 impl Index {
     fn take<K: Resource>(
         &mut self,
-        event: Event<K>,
+        event: Event<DeserializeGuard<K>>,
         cluster_of: fn(&K) -> Option<String>,
         sink: &mut impl FnMut(Change<K>),
     ) {
@@ -94,11 +99,15 @@ impl Index {
             Event::Init => self.listed.clear(),
             Event::Apply(object) => self.apply(object, cluster_of, sink, false),
             Event::InitApply(object) => self.apply(object, cluster_of, sink, true),
-            Event::Delete(object) => {
-                if self.known.remove(&name_of(&object)).is_some() {
-                    sink(Change::Deleted(trim(object)));
+            Event::Delete(object) => match (self.known.remove(&name_of(&object)), object.0) {
+                (Some(_), Ok(object)) => sink(Change::Deleted(trim(object))),
+                (Some(cluster), Err(invalid)) => {
+                    let metadata = invalid.metadata;
+                    let name = (metadata.namespace.unwrap_or_default(), metadata.name.unwrap_or_default());
+                    sink(Change::Missing { name, cluster });
                 }
-            }
+                (None, _) => {}
+            },
             Event::InitDone => {
                 let listed = std::mem::take(&mut self.listed);
                 let missing: Vec<_> =
@@ -115,12 +124,23 @@ impl Index {
 
     fn apply<K: Resource>(
         &mut self,
-        object: K,
+        object: DeserializeGuard<K>,
         cluster_of: fn(&K) -> Option<String>,
         sink: &mut impl FnMut(Change<K>),
         listing: bool,
     ) {
         let name = name_of(&object);
+        if listing {
+            self.listed.insert(name.clone());
+        }
+        let object = match object.0 {
+            Ok(object) => object,
+            Err(error) => {
+                // What was known of it stays: less harm comes of an old state than of none.
+                tracing::warn!(namespace = name.0, name = name.1, %error, "an object that cannot be read is left out");
+                return;
+            }
+        };
         let Some(cluster) = cluster_of(&object) else {
             // Somebody took away the label that says whose it is.
             if let Some(cluster) = self.known.remove(&name) {
@@ -128,9 +148,6 @@ impl Index {
             }
             return;
         };
-        if listing {
-            self.listed.insert(name.clone());
-        }
         let cluster = (name.0.clone(), cluster);
         // An object whose cluster has changed is gone for the former one.
         match self.known.insert(name.clone(), cluster.clone()) {
@@ -180,6 +197,8 @@ impl Backoff for Patience {
 mod tests {
     use k8s_openapi::api::core::v1::ConfigMap;
 
+    use kube::core::error_boundary::InvalidObject;
+
     use super::*;
 
     fn object(name: &str, cluster: &str) -> ConfigMap {
@@ -194,6 +213,13 @@ mod tests {
         let mut seen = Vec::new();
         let cluster_of = |object: &ConfigMap| object.labels().get("cluster").cloned();
         for event in events {
+            let event = match event {
+                Event::Init => Event::Init,
+                Event::InitApply(object) => Event::InitApply(DeserializeGuard(Ok(object))),
+                Event::InitDone => Event::InitDone,
+                Event::Apply(object) => Event::Apply(DeserializeGuard(Ok(object))),
+                Event::Delete(object) => Event::Delete(DeserializeGuard(Ok(object))),
+            };
             index.take(event, cluster_of, &mut |change| {
                 seen.push(match change {
                     Change::Applied(object) => format!("applied {}", object.name_any()),
@@ -222,6 +248,22 @@ mod tests {
         assert_eq!(seen(&mut index, first), ["found a", "found b", "listed", "deleted a"]);
         let again = vec![Event::Init, Event::InitApply(object("c", "x")), Event::InitDone];
         assert_eq!(seen(&mut index, again), ["found c", "missing b of x", "listed"]);
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_read_hides_no_other_and_is_not_missing() {
+        let mut index = Index::default();
+        seen(&mut index, vec![Event::Apply(object("a", "x"))]);
+        let metadata = object("a", "x").metadata;
+        let invalid = InvalidObject { error: "no".to_owned(), metadata };
+        let mut changes = 0;
+        let mut sink = |change: Change<ConfigMap>| changes += usize::from(!matches!(change, Change::Listed));
+        for event in [Event::Init, Event::InitApply(DeserializeGuard(Err(invalid.clone()))), Event::InitDone]
+        {
+            index.take(event, |_| None, &mut sink);
+        }
+        assert_eq!(changes, 0);
+        assert_eq!(seen(&mut index, vec![Event::Delete(object("a", "x"))]), ["deleted a"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Config;
 use kube::{Api, Resource, ResourceExt as _};
 use milena_crds::{KafkaCluster, KafkaPartitions, KafkaTopic, names};
@@ -69,7 +70,7 @@ struct Starter<'a> {
 impl Starter<'_> {
     fn add<K>(
         &self,
-        apis: Vec<Api<K>>,
+        apis: Vec<Api<DeserializeGuard<K>>>,
         resource: &str,
         config: &Config,
         cluster_of: fn(&K) -> Option<String>,

@@ -1,4 +1,4 @@
-//! Writes `crds/*.yaml` and `docs/settings.md` from the types and tables; with `--check` says what differs.
+//! Writes `crds/*.yaml`, the chart's copies of them and `docs/settings.md` from the types and tables; with `--check` says what differs.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use milena_crds::{rules, settings};
 
-/// Files with their texts.
+/// Files with their texts. The chart carries copies of the definitions: Helm reads nothing outside of it.
 fn generated() -> Result<Vec<(PathBuf, String)>, Box<dyn Error>> {
     let crds = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = vec![(crds.join("../docs/settings.md"), settings::settings_page())];
@@ -15,7 +15,9 @@ fn generated() -> Result<Vec<(PathBuf, String)>, Box<dyn Error>> {
         // Through a value, whose keys are sorted.
         let yaml = serde_yaml::to_string(&serde_json::to_value(&definition)?)?;
         let head = "# Generated from crds/src by `cargo run -p milena-crds --bin gen`; do not edit.\n";
-        files.push((crds.join(name), format!("{head}{yaml}")));
+        let text = format!("{head}{yaml}");
+        files.push((crds.join("../charts/milena/files/crds").join(&name), text.clone()));
+        files.push((crds.join(name), text));
     }
     Ok(files)
 }

@@ -13,7 +13,7 @@ use super::build::Desired;
 use super::diff::{self, Applied, Reason};
 use super::validate::{Invalid, Resolved};
 use super::{Observed, volumes};
-use crate::api::MANAGER;
+use crate::api::{MANAGER, within};
 use crate::context::Context;
 use crate::error::Error;
 use crate::world::{Handle, OwnedName};
@@ -89,7 +89,7 @@ async fn put(
     // What has the name but not the label may be anybody's.
     let present = match live {
         Some(live) => Some(live.clone()),
-        None => api.get_opt(&name).await?,
+        None => within(api.get_opt(&name)).await?,
     };
     if let Some(present) = present {
         belongs(&present, cluster, &desired.resource.kind)?;
@@ -97,7 +97,8 @@ async fn put(
     let mut object = desired.object.clone();
     object.annotations_mut().insert(names::APPLIED.to_owned(), diff::text(sent));
     tracing::info!(namespace = cluster.namespace, kind = desired.resource.kind, name, "applying an object");
-    let mut got = api.patch(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&object)).await?;
+    let parameters = PatchParams::apply(MANAGER).force();
+    let mut got = within(api.patch(&name, &parameters, &Patch::Apply(&object))).await?;
     got.managed_fields_mut().clear();
     Ok(got)
 }
@@ -136,7 +137,7 @@ async fn prune(
         let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &handle.name.0, &resource);
         let same = Preconditions { uid: live.uid(), resource_version: None };
         tracing::info!(namespace = handle.name.0, kind = resource.kind, name = name.1, "deleting an object");
-        match api.delete(&name.1, &DeleteParams::default().preconditions(same)).await.map_err(Error::from) {
+        match within(api.delete(&name.1, &DeleteParams::default().preconditions(same))).await {
             Ok(_) | Err(Error::NotFound) => {}
             Err(error) => return Err(error.into()),
         }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::build;
 use super::validate::{Invalid, Resolved};
-use crate::api::{MANAGER, status_patch};
+use crate::api::{MANAGER, status_patch, within};
 use crate::context::Context;
 use crate::error::Error;
 use crate::world::Handle;
@@ -69,7 +69,7 @@ pub async fn report(
     let api: Api<KafkaCluster> = Api::namespaced(context.client.clone(), &handle.name.0);
     let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
     let patch = Patch::Merge(status_patch(cluster.status.as_ref(), &wanted)?);
-    let mut got = api.patch_status(&handle.name.1, &parameters, &patch).await?;
+    let mut got = within(api.patch_status(&handle.name.1, &parameters, &patch)).await?;
     got.managed_fields_mut().clear();
     remember(handle, got);
     if told.as_deref() != Some(verdict.reason) {

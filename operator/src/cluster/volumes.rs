@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::apply::Problem;
 use super::validate::{Invalid, Resolved};
 use super::{build, quantity};
-use crate::api::MANAGER;
+use crate::api::{MANAGER, within};
 use crate::context::Context;
 use crate::error::Error;
 
@@ -55,7 +55,7 @@ async fn grow_claims(context: &Context, cluster: &Resolved, wanted: u128) -> Res
     let size = &cluster.spec.storage.size.0;
     let selector: Vec<String> =
         build::selector(&cluster.name).iter().map(|(key, value)| format!("{key}={value}")).collect();
-    for claim in api.list(&ListParams::default().labels(&selector.join(","))).await? {
+    for claim in within(api.list(&ListParams::default().labels(&selector.join(",")))).await? {
         let requests = claim.spec.as_ref().and_then(|spec| spec.resources.as_ref()?.requests.as_ref());
         let has = requests.and_then(|requests| quantity::bytes(&requests.get("storage")?.0));
         if has.is_some_and(|has| has >= wanted) {
@@ -64,7 +64,7 @@ async fn grow_claims(context: &Context, cluster: &Resolved, wanted: u128) -> Res
         context.may_write()?;
         let patch = json!({ "spec": { "resources": { "requests": { "storage": size } } } });
         let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        match api.patch(&claim.name_any(), &parameters, &Patch::Merge(patch)).await.map_err(Error::from) {
+        match within(api.patch(&claim.name_any(), &parameters, &Patch::Merge(patch))).await {
             Ok(_) => {}
             Err(Error::Refused(message)) => {
                 return Ok(Some(format!(
@@ -92,7 +92,7 @@ async fn make_anew(context: &Context, cluster: &Resolved, live: &DynamicObject) 
         name = cluster.name,
         "making a StatefulSet anew for larger volumes"
     );
-    api.delete(&live.name_any(), &parameters).await?;
+    within(api.delete(&live.name_any(), &parameters)).await?;
     let note = format!(
         "The volumes grow to {}; the StatefulSet is made anew around the running pods",
         cluster.spec.storage.size.0

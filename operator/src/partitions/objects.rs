@@ -10,7 +10,7 @@ use milena_controller::{ChunkWrite, Cluster};
 use milena_crds::partitions::KafkaPartitions;
 use milena_crds::{KafkaCluster, names};
 
-use crate::api::{MANAGER, owner};
+use crate::api::{MANAGER, owner, within};
 use crate::context::Context;
 use crate::error::Error;
 use crate::world::State;
@@ -111,9 +111,9 @@ pub async fn write(
     let parameters = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
     let api = api(context, cluster);
     let written = if write.create {
-        api.create(&parameters, &object).await?
+        within(api.create(&parameters, &object)).await?
     } else {
-        api.replace(&name, &parameters, &object).await?
+        within(api.replace(&name, &parameters, &object)).await?
     };
     Ok(written)
 }
@@ -127,7 +127,7 @@ pub async fn read(
     cluster: &KafkaCluster,
     chunk: u32,
 ) -> Result<Option<KafkaPartitions>, Error> {
-    Ok(api(context, cluster).get_opt(&names::partitions_object(&cluster.name_any(), chunk)).await?)
+    within(api(context, cluster).get_opt(&names::partitions_object(&cluster.name_any(), chunk))).await
 }
 
 fn api(context: &Context, cluster: &KafkaCluster) -> Api<KafkaPartitions> {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use milena_crds::names;
@@ -45,7 +45,8 @@ impl Pulses {
             keep
         });
         for (broker, process) in processes {
-            if let (false, Some(address)) = (self.held.contains_key(broker), process.pod_ip.clone()) {
+            let address = process.pod_ip.as_deref().and_then(address);
+            if let (false, Some(address)) = (self.held.contains_key(broker), address) {
                 let gone = (*broker, process.epoch);
                 let task = tokio::spawn(follow(gone, address, self.tell.clone()));
                 self.held.insert(*broker, (process.clone(), task));
@@ -71,10 +72,14 @@ pub enum Answer {
     Silence,
 }
 
+/// Where a broker listens.
+pub fn address(pod_ip: &str) -> Option<SocketAddr> {
+    Some(SocketAddr::new(pod_ip.parse().ok()?, names::KAFKA_PORT))
+}
+
 /// Tries to connect to a broker.
-pub async fn probe(pod_ip: &str) -> Answer {
-    let Ok(address) = pod_ip.parse::<IpAddr>() else { return Answer::Silence };
-    match timeout(CONNECT, TcpStream::connect((address, names::KAFKA_PORT))).await {
+pub async fn probe(address: SocketAddr) -> Answer {
+    match timeout(CONNECT, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => Answer::Listens(stream),
         Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => Answer::Refused,
         Ok(Err(_)) | Err(_) => Answer::Silence,
@@ -83,10 +88,10 @@ pub async fn probe(pod_ip: &str) -> Answer {
 
 /// Holds a connection until the process is gone. A broker may close an idle connection: only a refusal after it says
 /// that nobody is there any more.
-async fn follow(process: Gone, pod_ip: String, tell: mpsc::Sender<Gone>) {
+pub async fn follow(process: Gone, address: SocketAddr, tell: mpsc::Sender<Gone>) {
     let mut connected = false;
     loop {
-        match probe(&pod_ip).await {
+        match probe(address).await {
             Answer::Listens(stream) => {
                 connected = true;
                 until_closed(stream).await;

@@ -53,6 +53,10 @@ impl Roster {
         let before = self.liveness(id, now);
         let stamp = renewed.unwrap_or_default();
         self.leases.observe(id, &Sight { epoch: facts.epoch, stamp: &stamp, duration }, live, now);
+        if spec.and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default().is_empty() {
+            // Given back at a clean stop.
+            self.leases.gone(id, facts.epoch);
+        }
         let known = self.facts.insert(id, facts.clone());
         known.as_ref() != Some(&facts) || before != self.liveness(id, now)
     }

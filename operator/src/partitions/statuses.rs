@@ -13,7 +13,7 @@ use milena_crds::topic::KafkaTopic;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::api::MANAGER;
+use crate::api::{MANAGER, within};
 use crate::context::Context;
 use crate::error::Error;
 use crate::world::Handle;
@@ -107,5 +107,5 @@ async fn patch(context: &Context, api: &Api<KafkaTopic>, write: &StatusWrite) ->
     }
     // An object made anew under the name is another one: the API server answers with a conflict.
     let body = json!({ "metadata": { "uid": write.uid }, "status": status });
-    Ok(api.patch_status(&write.name, &parameters, &Patch::Merge(body)).await?)
+    within(api.patch_status(&write.name, &parameters, &Patch::Merge(body))).await
 }

@@ -122,6 +122,8 @@ fn environment(cluster: &Resolved) -> Vec<EnvVar> {
         field("MILENA_POD_NAME", "metadata.name"),
         field("MILENA_POD_IP", "status.podIP"),
         field("MILENA_NODE_NAME", "spec.nodeName"),
+        // Kubernetes copies the node's zone to the pod's labels from 1.35 on; before, the value is empty.
+        field("MILENA_RACK", "metadata.labels['topology.kubernetes.io/zone']"),
         fixed("MILENA_DATA_DIR", DATA_DIR.to_owned()),
         fixed("MILENA_LISTEN", format!("0.0.0.0:{}", names::KAFKA_PORT)),
         fixed("MILENA_HTTP_LISTEN", format!("0.0.0.0:{}", names::HTTP_PORT)),

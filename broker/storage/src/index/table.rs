@@ -96,8 +96,10 @@ impl<E: IndexEntry> IndexTable<E> {
         self.pending.iter().for_each(|entry| entry.encode(&mut bytes));
         let file = fs::open_or_create(&path).map_err(failed("open", &path))?;
         let position = u64::from(self.in_file).saturating_mul(to_u64(E::LEN));
-        // Nothing of this table is behind it: what is there is left over from another one.
-        file.set_len(position).map_err(failed("truncate", &path))?;
+        if self.in_file == 0 {
+            // What is in the file already is left over from another segment of the same name.
+            file.set_len(0).map_err(failed("truncate", &path))?;
+        }
         fs::write_at(&file, position, &bytes, &[]).map_err(failed("write", &path))?;
         self.in_file = self.in_file.saturating_add(u32::try_from(self.pending.len()).unwrap_or(u32::MAX));
         self.pending = Vec::new();

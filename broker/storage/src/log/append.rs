@@ -137,6 +137,8 @@ impl Log {
     fn write(&mut self, head: &[u8], rest: &[u8]) -> Result<u64, StorageError> {
         let file = self.shared.guard(self.active.file())?;
         let position = self.active.size();
+        let len = to_u64(head.len()).saturating_add(to_u64(rest.len()));
+        self.preallocation.reserve(&file, position, len);
         let Err(error) = fs::write_at(&file, position, head, rest) else { return Ok(position) };
         let full = is_full(&error);
         let error = StorageError::io("append to", self.active.path(), error);

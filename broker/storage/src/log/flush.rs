@@ -120,6 +120,7 @@ impl Log {
     pub fn close_clean(&mut self) -> Result<i64, StorageError> {
         self.shared.check_writable()?;
         self.write_index()?;
+        self.release_space();
         let changes = self.shared.epochs.write().take_changes();
         if let Some(content) = changes {
             epochs::store(&self.shared.dir, &content, Durability::Process)?;

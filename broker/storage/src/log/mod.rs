@@ -3,6 +3,7 @@
 mod append;
 mod flush;
 mod open;
+mod preallocation;
 mod recover;
 mod replay;
 mod retention;
@@ -31,6 +32,7 @@ use crate::{
     segment::Segment,
 };
 
+use preallocation::Preallocation;
 use roll::RollClock;
 use snapshots::Snapshots;
 
@@ -45,6 +47,7 @@ pub struct Log {
     producers: ProducerState,
     snapshots: Snapshots,
     clock: RollClock,
+    preallocation: Preallocation,
 }
 
 impl Log {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{
     Log,
+    preallocation::Preallocation,
     recover::{Depth, recover_segment},
     replay::{Range, load_producers},
     retention::remove_files,
@@ -115,7 +116,9 @@ impl Log {
             return Err(StorageError::BadFile { path: shared.dir.to_path_buf(), reason });
         };
         let clock = RollClock::new(now_ms);
-        Ok(Log { shared: Arc::new(shared), config, topic_id, active, producers, snapshots, clock })
+        let preallocation = Preallocation::new(active.size());
+        let shared = Arc::new(shared);
+        Ok(Log { shared, config, topic_id, active, producers, snapshots, clock, preallocation })
     }
 
     /// Opens the log in `dir`; one without segments begins at the log start offset.

@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use milena_records::BatchHeader;
 
-use super::Log;
+use super::{Log, preallocation::Preallocation};
 use crate::{
     error::StorageError,
     index::{IndexTable, OffsetEntry, TimeEntry},
@@ -90,6 +90,7 @@ impl Log {
 
     fn roll_at(&mut self, base_offset: i64, now_ms: i64) -> Result<(), StorageError> {
         self.seal()?;
+        self.release_space();
         self.take_snapshot(base_offset);
         let segment = Arc::new(self.shared.guard(Segment::create(&self.shared.dir, base_offset))?);
         let mut segments = self.shared.segments().to_vec();
@@ -106,7 +107,15 @@ impl Log {
             super::retention::remove_files(&self.shared.dir, empty.base_offset)?;
         }
         self.clock = RollClock::new(now_ms);
+        self.preallocation = Preallocation::new(0);
         Ok(())
+    }
+
+    /// Gives back disk space that was taken ahead for the active segment.
+    pub(super) fn release_space(&mut self) {
+        if let Ok(file) = self.active.file() {
+            self.preallocation.release(&file, self.active.size());
+        }
     }
 
     /// Brings the index files of the active segment up to its end, as Kafka wants them of a sealed one.

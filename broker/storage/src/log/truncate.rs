@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Log,
+    preallocation::Preallocation,
     replay::{Range, load_producers},
     retention::remove_files,
     roll::RollClock,
@@ -57,6 +58,7 @@ impl Log {
         }
         cut_segment(&active, offset, position)?;
         self.shared.count_truncation();
+        self.preallocation = Preallocation::new(active.size());
         self.active = active;
         self.clock = RollClock::new(now_ms);
         self.lower_recovery_point(end);
@@ -87,6 +89,7 @@ impl Log {
         self.shared.set_log_start_offset(offset);
         self.shared.set_log_end_offset(offset);
         self.shared.count_truncation();
+        self.preallocation = Preallocation::new(active.size());
         self.active = active;
         self.clock = RollClock::new(now_ms);
         self.lower_recovery_point(offset);

@@ -1,0 +1,47 @@
+//! Disk space taken ahead of the log's end. Writes into space that is allocated cost the file system less, and the
+//! file is less scattered.
+
+use std::fs::File;
+
+use rustix::fs::{FallocateFlags, fallocate};
+
+/// So much is taken at a time.
+const CHUNK: u64 = 1 << 20;
+
+/// What the active segment has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Preallocation {
+    /// Space is there up to this position. The file ends where its last batch does.
+    up_to: u64,
+}
+
+impl Preallocation {
+    /// Of a segment that has just become the active one. Its first chunk is not taken ahead, so that a log with
+    /// little in it takes little.
+    pub(super) fn new(size: u64) -> Preallocation {
+        Preallocation { up_to: size.max(CHUNK) }
+    }
+
+    /// Has space for `len` bytes at `position`, if the file system can do that and there is some.
+    pub(super) fn reserve(&mut self, file: &File, position: u64, len: u64) {
+        let end = position.saturating_add(len);
+        if end <= self.up_to || self.up_to < CHUNK {
+            return;
+        }
+        let missing = end.saturating_sub(self.up_to).next_multiple_of(CHUNK);
+        self.up_to = match fallocate(file, FallocateFlags::KEEP_SIZE, self.up_to, missing) {
+            Ok(()) => self.up_to.saturating_add(missing),
+            // A write needs no space taken ahead; whether there is room for it, it finds out itself.
+            Err(_) => 0,
+        };
+    }
+
+    /// Gives back what is behind the end of a file that is written no more.
+    pub(super) fn release(&mut self, file: &File, size: u64) {
+        if self.up_to > size && self.up_to > CHUNK {
+            // What stays is lost space, not lost records.
+            let _ = file.set_len(size);
+        }
+        self.up_to = 0;
+    }
+}

@@ -69,6 +69,11 @@ impl Assembler {
         self.image.brokers.remove(&id);
     }
 
+    /// The ids of the brokers in the picture.
+    pub fn brokers(&self) -> Vec<i32> {
+        self.image.brokers.keys().copied().collect()
+    }
+
     /// A KafkaTopic that was made or changed.
     pub fn apply_topic(&mut self, topic: &KafkaTopic) {
         let Some(id) = topic.topic_id() else { return };
@@ -84,9 +89,14 @@ impl Assembler {
     /// A KafkaTopic that is gone. Its data is not: that goes only where the deletion is recorded (rule 12).
     pub fn remove_topic(&mut self, topic: &KafkaTopic) {
         if let Some(id) = topic.topic_id() {
-            self.topics.remove(&id);
-            self.rebuild(id);
+            self.forget_topic(id);
         }
+    }
+
+    /// The topic of that id has no KafkaTopic any more.
+    pub fn forget_topic(&mut self, id: Uuid) {
+        self.topics.remove(&id);
+        self.rebuild(id);
     }
 
     /// A KafkaPartitions object that was made or changed.

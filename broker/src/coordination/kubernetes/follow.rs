@@ -1,0 +1,123 @@
+//! Follows the watches, and shows the broker each new picture once it is remembered on disk.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::StreamExt as _;
+use kube::Client;
+use tokio::{
+    sync::{oneshot, watch},
+    task::block_in_place,
+    time::{sleep, sleep_until},
+};
+use tracing::{info, warn};
+
+use super::{lease::Registered, memory::Memory, picture::Picture, place::Place, watches};
+use crate::cluster::ClusterImage;
+
+/// A start waits so long for the API server before it goes by what is remembered.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Two pictures lie so far apart at least: what comes together is shown together.
+const GATHER: Duration = Duration::from_millis(10);
+/// Most changes that are taken in at a time.
+const BATCH: usize = 1024;
+/// An hour: there is nothing to wait for.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// Follows one cluster.
+pub struct Follower {
+    /// What is seen.
+    pub picture: Picture,
+    /// What was seen.
+    pub memory: Memory,
+    /// Where pictures are shown.
+    pub images: watch::Sender<Arc<ClusterImage>>,
+    /// Told once the first picture is shown.
+    pub first: Option<oneshot::Sender<()>>,
+}
+
+impl Follower {
+    /// Follows for ever.
+    pub async fn run(mut self, client: Client, place: Place, mut registered: watch::Receiver<Registered>) {
+        let begun = Instant::now();
+        let mut changes = watches::changes(&client, &place).ready_chunks(BATCH);
+        let mut seen: Option<Arc<ClusterImage>> = None;
+        loop {
+            let now = begun.elapsed();
+            let expiry = self.picture.next_expiry(now).map_or(IDLE, |at| at.saturating_sub(now));
+            tokio::select! {
+                chunk = changes.next() => {
+                    let Some(chunk) = chunk else { return };
+                    let now = begun.elapsed();
+                    for change in chunk {
+                        self.picture.take(change, now);
+                    }
+                }
+                () = sleep(expiry) => {}
+                () = sleep_until((begun + PATIENCE).into()), if self.first.is_some() && begun.elapsed() < PATIENCE => {
+                    self.resume();
+                }
+                changed = registered.changed() => {
+                    let epoch = registered.borrow_and_update().epoch;
+                    if let Some(epoch) = epoch {
+                        block_in_place(|| self.memory.remember_epoch(epoch));
+                    }
+                    if changed.is_err() {
+                        // The Lease is given back: the broker stops, and this with it.
+                        return;
+                    }
+                }
+            }
+            self.picture.judge(begun.elapsed());
+            if !self.picture.is_complete() {
+                continue;
+            }
+            let image = self.picture.image();
+            if seen.as_ref().is_none_or(|seen| differ(seen, &image)) {
+                let shown = block_in_place(|| self.memory.remember(&image));
+                self.show(shown);
+                seen = Some(image);
+                sleep(GATHER).await;
+            }
+        }
+    }
+
+    /// Goes by what is remembered, if there is something.
+    fn resume(&mut self) {
+        match self.memory.resume() {
+            Some(image) => {
+                warn!(
+                    topics = image.topics.len(),
+                    "the API server is not reached: going by what this broker knew before it stopped"
+                );
+                self.show(image);
+            }
+            None => {
+                warn!("waiting for the API server: this broker cannot go by what it knew before it stopped")
+            }
+        }
+    }
+
+    fn show(&mut self, image: Arc<ClusterImage>) {
+        if let Some(first) = self.first.take() {
+            info!(topics = image.topics.len(), brokers = image.brokers.len(), "the cluster is known");
+            self.images.send_replace(image);
+            // Nobody waits any more where the start was given up.
+            let _ = first.send(());
+        } else {
+            self.images.send_replace(image);
+        }
+    }
+}
+
+/// Whether two pictures differ, by what they share: no cost for what did not change.
+fn differ(one: &ClusterImage, other: &ClusterImage) -> bool {
+    !(one.topics.ptr_eq(&other.topics)
+        && one.brokers.ptr_eq(&other.brokers)
+        && one.deleted.ptr_eq(&other.deleted)
+        && one.known.ptr_eq(&other.known)
+        && Arc::ptr_eq(&one.settings, &other.settings)
+        && one.cluster_id == other.cluster_id)
+}

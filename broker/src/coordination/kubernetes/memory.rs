@@ -1,0 +1,227 @@
+//! What this broker saw last, on its disk: it goes by it when it starts while the API server is away (rule 10), and it
+//! takes no older state of a partition after it (rule 13).
+//!
+//! The file grows by what changes, as a log does, and is written anew where it has become twice as long as its content.
+//! Before a state of one of this broker's own partitions is acted on, it is on the disk; the rest is only written.
+
+mod file;
+
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+
+use imbl::ordmap::DiffItem;
+use milena_crds::partition::{Generation, PartitionState};
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+use super::outage::Outage;
+use crate::cluster::{ClusterImage, Topic};
+use file::{File, Record};
+
+pub use file::FileError;
+
+/// The newest picture that was seen, and its file.
+pub struct Memory {
+    broker: i32,
+    /// What is remembered: of each partition the newest state ever seen.
+    image: ClusterImage,
+    broker_epoch: i32,
+    resumable: bool,
+    file: File,
+    /// What is to be written anew: the file is behind the picture since an attempt failed, or is of a former life.
+    rewrite: bool,
+    outage: Outage,
+    /// Partitions of which an older state was shown, for the log.
+    refused: BTreeSet<(Uuid, usize)>,
+}
+
+impl Memory {
+    /// Reads what the last life left in the file at `path`. A damaged end is left out, as that of a log.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read, or is of an unknown format.
+    pub fn open(path: PathBuf, broker: i32, generation: Generation) -> Result<Memory, FileError> {
+        let (file, content) = File::open(path, generation)?;
+        let mut memory = Memory {
+            broker,
+            image: ClusterImage::default(),
+            broker_epoch: 0,
+            // A log that may have lost records asks the API server itself (rule 3).
+            resumable: content.generation == Some(generation),
+            file,
+            rewrite: true,
+            outage: Outage::default(),
+            refused: BTreeSet::new(),
+        };
+        for record in content.records {
+            memory.replay(record);
+        }
+        Ok(memory)
+    }
+
+    fn replay(&mut self, record: Record) {
+        match record {
+            Record::Cluster { id, settings } => {
+                self.image.cluster_id = Arc::from(id);
+                self.image.settings = Arc::new(settings);
+            }
+            Record::Broker { id, .. } => {
+                if let Some(broker) = record.broker() {
+                    self.image.brokers.insert(id, broker);
+                }
+            }
+            Record::BrokerGone { id } => {
+                self.image.brokers.remove(&id);
+            }
+            Record::Topic { .. } => {
+                if let Some(topic) = record.topic() {
+                    self.image.put_topic(Arc::new(topic));
+                }
+            }
+            Record::TopicGone { id } => self.image.remove_topic(id),
+            Record::BrokerEpoch { epoch } => self.broker_epoch = epoch,
+        }
+    }
+
+    /// The broker epoch of the last life; 0 where it is not known.
+    pub fn broker_epoch(&self) -> i32 {
+        self.broker_epoch
+    }
+
+    /// The picture to go by while the API server is away; none where there is none that may be gone by.
+    pub fn resume(&self) -> Option<Arc<ClusterImage>> {
+        (self.resumable && !self.image.cluster_id.is_empty()).then(|| {
+            let mut image = self.image.clone();
+            image.from_memory = true;
+            Arc::new(image)
+        })
+    }
+
+    /// Remembers the broker epoch of this life.
+    pub fn remember_epoch(&mut self, epoch: i32) {
+        if std::mem::replace(&mut self.broker_epoch, epoch) != epoch {
+            self.write(&[Record::BrokerEpoch { epoch }], true);
+        }
+    }
+
+    /// Remembers a picture, and answers what of it may be acted on: all but partitions of which something newer was
+    /// seen before.
+    ///
+    /// Blocks on the disk. A disk that fails does not stop the broker from following the control plane, which may be
+    /// about to make room on it.
+    pub fn remember(&mut self, seen: &ClusterImage) -> Arc<ClusterImage> {
+        let mut shown = seen.clone();
+        let mut records = Vec::new();
+        let mut durable = false;
+        if self.image.cluster_id != seen.cluster_id || *self.image.settings != *seen.settings {
+            records.push(Record::cluster(seen));
+        }
+        for item in self.image.brokers.diff(&seen.brokers) {
+            match item {
+                DiffItem::Add(id, broker) | DiffItem::Update { new: (id, broker), .. } => {
+                    records.push(Record::of_broker(*id, broker));
+                }
+                DiffItem::Remove(id, _) => records.push(Record::BrokerGone { id: *id }),
+            }
+        }
+        let mut topics = Vec::new();
+        for item in self.image.topics.diff(&seen.topics) {
+            match item {
+                DiffItem::Add(_, new) => topics.push((None, new.clone())),
+                DiffItem::Update { old: (_, old), new: (_, new) } => {
+                    topics.push((Some(old.clone()).filter(|old| old.id == new.id), new.clone()));
+                }
+                DiffItem::Remove(_, old) => records.push(Record::TopicGone { id: old.id }),
+            }
+        }
+        let mut remembered = seen.clone();
+        for (old, new) in topics {
+            let newest = Arc::new(self.newest(old.as_deref(), &new));
+            if newest.partitions == new.partitions {
+                self.refused.retain(|(id, _)| *id != new.id);
+            } else {
+                shown.put_topic(Arc::new(self.without_older(&newest, &new)));
+                remembered.put_topic(newest.clone());
+            }
+            if old.as_deref() != Some(newest.as_ref()) {
+                durable |= self.hosts(&newest) || old.is_some_and(|old| self.hosts(&old));
+                records.push(Record::of_topic(&newest));
+            }
+        }
+        self.image = remembered;
+        self.write(&records, durable);
+        Arc::new(shown)
+    }
+
+    /// The topic with the newest state ever seen of each partition.
+    fn newest(&self, old: Option<&Topic>, new: &Topic) -> Topic {
+        let mut newest = new.clone();
+        for (partition, old) in newest.partitions.iter_mut().zip(old.iter().flat_map(|old| &old.partitions)) {
+            let Some(old) = old else { continue };
+            if partition.as_ref().is_none_or(|new| is_older(new, old)) {
+                *partition = Some(old.clone());
+            }
+        }
+        newest
+    }
+
+    /// The topic as it may be acted on: without the states that are not the newest.
+    fn without_older(&mut self, newest: &Topic, new: &Topic) -> Topic {
+        let mut shown = new.clone();
+        for (index, (partition, newest)) in shown.partitions.iter_mut().zip(&newest.partitions).enumerate() {
+            if partition == newest {
+                self.refused.remove(&(new.id, index));
+            } else if let (Some(older), Some(newest)) = (partition.take(), newest)
+                && self.refused.insert((new.id, index))
+            {
+                error!(
+                    topic = %new.name, partition = index, shown = %older, remembered = %newest,
+                    "an older state of a partition than this broker has seen: nothing is done there until a newer one \
+                     comes. Was etcd restored from a backup?"
+                );
+            }
+        }
+        shown
+    }
+
+    fn hosts(&self, topic: &Topic) -> bool {
+        topic.partitions.iter().flatten().any(|state| state.replicas.contains(&self.broker))
+    }
+
+    /// Writes what is new, or everything where the file has fallen behind or has grown too long.
+    fn write(&mut self, records: &[Record], durable: bool) {
+        if records.is_empty() && !self.rewrite {
+            return;
+        }
+        let written = if self.rewrite || self.file.is_mostly_old() {
+            self.file.replace(everything(&self.image, self.broker_epoch))
+        } else {
+            self.file.append(records, durable)
+        };
+        self.rewrite = written.is_err();
+        match written {
+            Ok(()) => {
+                if let Some(outage) = self.outage.ends() {
+                    info!(?outage, "the last known state is kept on disk again");
+                }
+            }
+            Err(error) if self.outage.begins() => {
+                warn!(%error, "the last known state cannot be kept on disk")
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+fn everything(image: &ClusterImage, epoch: i32) -> impl Iterator<Item = Record> {
+    let brokers = image.brokers.iter().map(|(id, broker)| Record::of_broker(*id, broker));
+    let topics = image.topics.values().map(|topic| Record::of_topic(topic));
+    [Record::BrokerEpoch { epoch }, Record::cluster(image)].into_iter().chain(brokers).chain(topics)
+}
+
+/// Whether a state was superseded by the other.
+fn is_older(state: &PartitionState, other: &PartitionState) -> bool {
+    (state.leader_epoch, state.partition_epoch) < (other.leader_epoch, other.partition_epoch)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+use std::{fs, io::Write as _};
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::cluster::BrokerInfo;
+
+const GENERATION: Generation = Generation { disk: 10, unclean_starts: 0 };
+const LOST: Generation = Generation { disk: 10, unclean_starts: 1 };
+
+fn state(leader_epoch: i32, partition_epoch: i32) -> PartitionState {
+    let text = format!(
+        "replicas=0 leader=0 leaderEpoch={leader_epoch} partitionEpoch={partition_epoch} isr=0.0000000a-0 elr="
+    );
+    text.parse().unwrap()
+}
+
+fn topic(number: u128, name: &str, partitions: &[Option<PartitionState>]) -> Arc<Topic> {
+    Arc::new(Topic {
+        id: Uuid::from_u128(number),
+        name: Arc::from(name),
+        config: [("retention.ms".to_owned(), "5".into())].into(),
+        replicas: 1,
+        partitions: partitions.to_vec(),
+    })
+}
+
+fn image(topics: &[Arc<Topic>]) -> ClusterImage {
+    let mut image = ClusterImage { cluster_id: Arc::from("cluster"), ..ClusterImage::default() };
+    image.settings = Arc::new([("num.partitions".to_owned(), "3".into())].into());
+    let broker = BrokerInfo { host: Some(Arc::from("host")), port: 9092, rack: None, alive: true };
+    image.brokers.insert(0, broker);
+    for topic in topics {
+        image.put_topic(topic.clone());
+    }
+    image
+}
+
+fn open(dir: &TempDir) -> Memory {
+    Memory::open(dir.path().join("memory"), 0, GENERATION).unwrap()
+}
+
+#[test]
+fn a_new_life_knows_what_the_last_one_saw() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut memory = open(&dir);
+    assert!(memory.resume().is_none());
+    memory.remember_epoch(7);
+    let first = image(&[topic(1, "a", &[Some(state(1, 1))]), topic(2, "b", &[Some(state(1, 1)), None])]);
+    memory.remember(&first);
+    let second = image(&[topic(1, "a", &[Some(state(2, 2))]), topic(3, "c", &[])]);
+    assert_eq!(memory.remember(&second).topics, second.topics);
+
+    let again = open(&dir);
+    assert_eq!(again.broker_epoch(), 7);
+    let known = again.resume().unwrap();
+    assert!(known.from_memory);
+    assert_eq!(known.topics, second.topics);
+    assert_eq!((&known.brokers, &known.settings), (&second.brokers, &second.settings));
+    assert_eq!(known.cluster_id, second.cluster_id);
+}
+
+#[test]
+fn a_log_that_may_have_lost_records_resumes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut memory = open(&dir);
+    memory.remember_epoch(7);
+    memory.remember(&image(&[topic(1, "a", &[Some(state(4, 4))])]));
+    let mut again = Memory::open(dir.path().join("memory"), 0, LOST).unwrap();
+    assert!(again.resume().is_none());
+    assert_eq!(again.broker_epoch(), 7);
+    // What it knows of epochs still holds.
+    let shown = again.remember(&image(&[topic(1, "a", &[Some(state(3, 9))])]));
+    assert_eq!(shown.topic("a").unwrap().partitions, [None]);
+}
+
+#[test]
+fn an_older_state_is_not_acted_on_until_a_newer_one_comes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut memory = open(&dir);
+    memory.remember(&image(&[topic(1, "a", &[Some(state(5, 8)), Some(state(1, 1))])]));
+    let restored = image(&[topic(1, "a", &[Some(state(4, 6)), Some(state(1, 2))])]);
+    for _ in 0..2 {
+        let shown = memory.remember(&restored);
+        assert_eq!(shown.topic("a").unwrap().partitions, [None, Some(state(1, 2))]);
+        // Across lives, too; what is remembered is the newest.
+        memory = open(&dir);
+        let known = memory.resume().unwrap();
+        assert_eq!(known.topic("a").unwrap().partitions, [Some(state(5, 8)), Some(state(1, 2))]);
+    }
+    let put_back = image(&[topic(1, "a", &[Some(state(6, 9)), Some(state(1, 2))])]);
+    assert_eq!(memory.remember(&put_back).topics, put_back.topics);
+}
+
+#[test]
+fn a_topic_made_anew_under_an_old_name_begins_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut memory = open(&dir);
+    memory.remember(&image(&[topic(1, "a", &[Some(state(5, 8))])]));
+    let anew = image(&[topic(2, "a", &[Some(state(0, 0))])]);
+    assert_eq!(memory.remember(&anew).topics, anew.topics);
+    assert_eq!(open(&dir).resume().unwrap().topics, anew.topics);
+}
+
+#[test]
+fn the_file_stays_in_proportion_to_what_is_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut memory = open(&dir);
+    for epoch in 0..2_000 {
+        memory.remember(&image(&[topic(1, "a", &[Some(state(epoch, epoch))])]));
+    }
+    let length = fs::metadata(dir.path().join("memory")).unwrap().len();
+    assert!(length < 80_000, "{length}");
+    assert_eq!(open(&dir).resume().unwrap().topic("a").unwrap().partitions, [Some(state(1_999, 1_999))]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_stops_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut memory = Memory::open(dir.path().join("gone").join("memory"), 0, GENERATION).unwrap();
+    let seen = image(&[topic(1, "a", &[Some(state(1, 1))])]);
+    assert_eq!(memory.remember(&seen).topics, seen.topics);
+    // As soon as it can be, everything is written.
+    fs::create_dir(dir.path().join("gone")).unwrap();
+    memory.remember_epoch(3);
+    let again = Memory::open(dir.path().join("gone").join("memory"), 0, GENERATION).unwrap();
+    assert_eq!(again.resume().unwrap().topics, seen.topics);
+}
+
+#[test]
+fn another_format_is_told_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("memory");
+    let json = r#"{"version":2,"generation":"0000000a-0"}"#;
+    fs::write(&path, format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()))).unwrap();
+    let error = Memory::open(path, 0, GENERATION).err().unwrap();
+    assert!(error.to_string().contains("format 2"), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever a crash leaves of the end of the file, what was there before it is found again.
+    #[test]
+    fn a_damaged_end_costs_the_end_alone(cut in 0usize..200, junk in proptest::collection::vec(any::<u8>(), 0..40)) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("memory");
+        let mut memory = open(&dir);
+        let first = image(&[topic(1, "a", &[Some(state(1, 1))])]);
+        memory.remember(&first);
+        let whole = fs::metadata(&path).unwrap().len();
+        let second = image(&[topic(1, "a", &[Some(state(2, 2))])]);
+        memory.remember(&second);
+        let length = fs::metadata(&path).unwrap().len();
+        let cut = length.saturating_sub(u64::try_from(cut).unwrap()).max(whole);
+        let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+        file.set_len(cut).unwrap();
+        file.write_all(&junk).unwrap();
+        let known = open(&dir).resume().unwrap();
+        prop_assert!(known.topics == first.topics || known.topics == second.topics);
+        prop_assert!(cut == length || !junk.is_empty() || known.topics == first.topics);
+        prop_assert!(cut < length || known.topics == second.topics);
+    }
+}

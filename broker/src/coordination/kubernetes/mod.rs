@@ -1,0 +1,152 @@
+//! Coordination by Kubernetes: the objects are in the API server, the operator decides.
+//!
+//! The broker tells where it is by its [`lease`], sees the cluster through [`watches`], from which [`picture`] makes the
+//! picture that it serves by, and keeps that in its [`memory`]. What Kafka clients want changed it changes in the
+//! [`topics`]' objects. It goes on serving while the API server is away.
+
+mod follow;
+mod index;
+mod lease;
+mod memory;
+mod outage;
+mod picture;
+mod place;
+mod refusal;
+mod topics;
+mod watches;
+
+use std::{path::Path, sync::Arc};
+
+use futures::{FutureExt as _, future::BoxFuture};
+use kafka_protocol::ResponseError;
+use kube::{Client, Config};
+use milena_crds::partition::Generation;
+use parking_lot::RwLock;
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinSet,
+};
+use uuid::Uuid;
+
+use super::{ConfigChanges, Coordination, NewTopic, Refusal};
+use crate::cluster::ClusterImage;
+use follow::Follower;
+use lease::{Registration, record::Life};
+use memory::Memory;
+use picture::Picture;
+use topics::Topics;
+
+pub use lease::Registered;
+pub use place::Place;
+
+/// Field manager of everything that brokers write.
+const MANAGER: &str = "milena-broker";
+/// File in the data directory with what was seen last.
+const MEMORY: &str = "last-known-state";
+
+/// Why a broker cannot take its place in the cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No client can be made from the configuration.
+    #[error("no client can be made for the Kubernetes API server: {0}")]
+    Client(#[from] kube::Error),
+    /// What was seen last cannot be read.
+    #[error(transparent)]
+    Memory(#[from] memory::FileError),
+    /// No thread can be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+    /// What follows the cluster ended.
+    #[error("the cluster's objects cannot be followed")]
+    Ended,
+}
+
+/// A broker's place in a cluster that Kubernetes keeps.
+pub struct Kubernetes {
+    images: watch::Receiver<Arc<ClusterImage>>,
+    topics: Topics,
+    registration: Registration,
+    /// Ends with this.
+    _follower: JoinSet<()>,
+}
+
+impl Kubernetes {
+    /// Registers the broker and waits for the first picture of the cluster: that of the API server, or, where it cannot
+    /// be reached within two seconds, the one that the broker remembers in `data_dir`. A broker that may not go by what
+    /// it remembers waits for the API server.
+    ///
+    /// # Errors
+    /// Nothing that waiting would help with.
+    pub async fn start(
+        place: Place,
+        generation: Generation,
+        data_dir: &Path,
+        config: Config,
+    ) -> Result<Kubernetes, StartError> {
+        let client = Client::try_from(config.clone())?;
+        let memory = Memory::open(data_dir.join(MEMORY), place.broker, generation)?;
+        let life = Life { identity: lease::identity(&place.pod), place: place.clone(), generation };
+        let registration = Registration::start(config, life, memory.broker_epoch())?;
+        let index = Arc::new(RwLock::default());
+        let topics = Topics::new(client.clone(), &place.namespace, &place.cluster, &place.pod, Arc::clone(&index));
+        let (images, shown) = watch::channel(Arc::default());
+        let (first, seen) = oneshot::channel();
+        let picture = Picture::new(place.clone(), index);
+        let follower = Follower { picture, memory, images, first: Some(first) };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(follower.run(client, place, registration.state()));
+        seen.await.map_err(|_| StartError::Ended)?;
+        Ok(Kubernetes { images: shown, topics, registration, _follower: tasks })
+    }
+
+    /// The broker epoch and whether the API server is reached, and a signal at each change.
+    pub fn registration(&self) -> watch::Receiver<Registered> {
+        self.registration.state()
+    }
+
+    /// Asks the operator to move leadership away; it sees it in the Lease.
+    pub fn drain(&self) {
+        self.registration.drain();
+    }
+
+    /// Gives the Lease back, after all is stopped and synced.
+    pub async fn release(&self) {
+        self.registration.release().await;
+    }
+
+    /// The id of the topic that clients see under that name.
+    fn topic_id(&self, name: &str) -> Result<Uuid, Refusal> {
+        let image = self.images.borrow();
+        if image.from_memory {
+            let message = "The Kubernetes API server cannot be reached since this broker was started.";
+            return Err(Refusal::new(ResponseError::NotController, message));
+        }
+        image.topic(name).map(|topic| topic.id).ok_or_else(|| {
+            Refusal::new(ResponseError::UnknownTopicOrPartition, format!("There is no topic '{name}'."))
+        })
+    }
+}
+
+impl Coordination for Kubernetes {
+    fn image(&self) -> watch::Receiver<Arc<ClusterImage>> {
+        self.images.clone()
+    }
+
+    fn create_topic(&self, topic: NewTopic) -> BoxFuture<'_, Result<Uuid, Refusal>> {
+        async move { self.topics.create(&topic).await }.boxed()
+    }
+
+    fn grow_topic(&self, name: &str, count: i32) -> BoxFuture<'_, Result<(), Refusal>> {
+        let id = self.topic_id(name);
+        async move { self.topics.grow(id?, count).await }.boxed()
+    }
+
+    fn alter_topic(&self, name: &str, changes: ConfigChanges) -> BoxFuture<'_, Result<(), Refusal>> {
+        let id = self.topic_id(name);
+        async move { self.topics.alter(id?, &changes).await }.boxed()
+    }
+
+    fn delete_topic(&self, id: Uuid) -> BoxFuture<'_, Result<(), Refusal>> {
+        async move { self.topics.delete(id).await }.boxed()
+    }
+}

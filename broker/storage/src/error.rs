@@ -135,6 +135,20 @@ impl StorageError {
     }
 }
 
+impl StorageError {
+    /// Whether nothing was written, and the same may succeed later: no room on disk, no file descriptor, no memory.
+    pub(crate) fn leaves_log_intact(&self) -> bool {
+        use rustix::io::Errno;
+        match self {
+            StorageError::DiskFull { .. } | StorageError::Deleted { .. } => true,
+            StorageError::Io { source, .. } => {
+                matches!(Errno::from_io_error(source), Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Whether an error says that a file cannot grow: disk full, quota, or file size limit.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     use rustix::io::Errno;

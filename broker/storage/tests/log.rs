@@ -313,3 +313,28 @@ fn readers_see_whole_batches_in_order_while_the_log_grows_and_shrinks() {
         assert!(reader.join().unwrap() > 0);
     }
 }
+
+#[test]
+fn logs_that_nobody_uses_hold_no_file() {
+    let open_files = |dir: &std::path::Path| {
+        let links =
+            fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        links.filter(|target| target.starts_with(dir)).count()
+    };
+    let dir = scratch();
+    let path = dir.path().canonicalize().unwrap();
+    let config = small_segments();
+    let mut log = Log::create(&path, None, config.clone(), NOW).unwrap();
+    assert_eq!(open_files(&path), 0);
+    for _ in 0..30 {
+        append(&mut log, &batch(NOW, &[&[0; 100]])).unwrap();
+    }
+    log.close_idle_files();
+    log.close_idle_files();
+    assert_eq!(open_files(&path), 0);
+    append(&mut log, &batch(NOW, &[b"it goes on"])).unwrap();
+    drop(log);
+    let (log, _) = open(&path, &config, start(OpenMode::Recover, 0, 0));
+    assert_eq!(open_files(&path), 0);
+    assert_eq!(last_batch(&read_all(&log, 0, 1000)).unwrap().base_offset, 30);
+}

@@ -164,7 +164,7 @@ impl Log {
             });
             // With a full disk the entries wait on: the batch itself is in the log.
             if let Err(error) = self.shared.guard(flushed)
-                && !matches!(error, StorageError::DiskFull { .. })
+                && !error.leaves_log_intact()
             {
                 return Err(error);
             }
@@ -202,7 +202,7 @@ impl Log {
         let Some(content) = changes else { return Ok(()) };
         // Not synced: after a power cut the log itself tells its epochs, and a flush syncs the file.
         match self.shared.guard(epochs::store(&self.shared.dir, &content, Durability::Process)) {
-            Err(StorageError::DiskFull { .. }) => {
+            Err(error) if error.leaves_log_intact() => {
                 self.shared.epochs.write().mark_dirty();
                 Ok(())
             }

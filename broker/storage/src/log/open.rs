@@ -98,6 +98,7 @@ impl Log {
         }
         let dir: Arc<Path> = Arc::from(dir);
         let segments = vec![Arc::new(Segment::create(&dir, 0)?)];
+        segments.iter().for_each(|segment| segment.close_file());
         let offsets = Offsets { log_start: 0, log_end: 0, recovery_point: 0 };
         let shared = Shared::new(dir, segments, offsets, LeaderEpochs::default());
         Log::over(shared, config, topic_id, ProducerState::default(), Snapshots::default(), now_ms)
@@ -159,6 +160,8 @@ impl Log {
         let mut snapshots = Snapshots::new(listing.snapshots);
         let range = Range { log_start: offsets.log_start, log_end: offsets.log_end };
         let producers = load_producers(&dir, &segments, &mut snapshots, range, &config, now_ms)?;
+        // 10,000 logs that were looked over must not hold 10,000 files.
+        segments.iter().for_each(|segment| segment.close_file());
         let shared = Shared::new(dir, segments, offsets, epochs);
         Ok((Log::over(shared, config, topic_id, producers, snapshots, now_ms)?, report))
     }

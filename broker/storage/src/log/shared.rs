@@ -131,10 +131,10 @@ impl Shared {
         }
     }
 
-    /// Poisons the log on any error but a full disk.
+    /// Poisons the log on errors after which it may not be what it was.
     pub(crate) fn guard<T>(&self, result: Result<T, StorageError>) -> Result<T, StorageError> {
         if let Err(error) = &result
-            && !matches!(error, StorageError::DiskFull { .. })
+            && !error.leaves_log_intact()
         {
             self.poison(error);
         }

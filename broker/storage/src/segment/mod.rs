@@ -124,10 +124,15 @@ impl Segment {
         Ok(file)
     }
 
+    /// Closes the file; the next use opens it again.
+    pub(crate) fn close_file(&self) {
+        *self.file.lock() = None;
+    }
+
     /// Closes the file if nobody used it since the last call.
     pub(crate) fn close_if_idle(&self) {
         if !self.used.swap(false, Ordering::Relaxed) {
-            *self.file.lock() = None;
+            self.close_file();
         }
     }
 

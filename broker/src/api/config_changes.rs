@@ -12,6 +12,7 @@ use super::{
 use crate::{
     cluster::Topic,
     coordination::{ConfigChanges, Refusal},
+    topics::canonical,
 };
 
 /// How long a change may take until this broker goes by it.
@@ -42,9 +43,12 @@ pub async fn apply(
     let topic = view.image.topic(name).ok_or_else(|| {
         Refusal::new(ResponseError::UnknownTopicOrPartition, format!("There is no topic '{name}'."))
     })?;
-    let changes = changes(topic)?;
+    let mut changes = changes(topic)?;
+    settings::check_topic_config(&after(&topic.config, &changes)).map_err(invalid)?;
+    for (name, value) in &mut changes {
+        *value = value.take().map(|value| canonical(name, &value));
+    }
     let wanted = after(&topic.config, &changes);
-    settings::check_topic_config(&wanted).map_err(invalid)?;
     if validate_only || wanted == topic.config {
         return Ok(());
     }

@@ -21,7 +21,7 @@ impl Housekeeping {
     pub fn look(&mut self, dir: &LogDir, broker: &Broker, passed: Duration) {
         let config = broker.config();
         self.since_retention += passed;
-        self.since_checkpoint += passed;
+        self.since_checkpoint = self.since_checkpoint.saturating_add(passed);
         let view = broker.view();
         for replica in view.hosted.replicas() {
             flush_if_due(replica);
@@ -39,9 +39,8 @@ impl Housekeeping {
         }
     }
 
-    /// A replica is gone; nothing is to be done for it any more.
-    pub fn forget(&mut self, _replica: &Partition) {
-        // Checkpoints are written whole, from the replicas that there are: the next one is due now.
+    /// A replica is gone: checkpoints are due, which are written whole and from the replicas that there are.
+    pub fn replica_is_gone(&mut self) {
         self.since_checkpoint = Duration::MAX;
     }
 

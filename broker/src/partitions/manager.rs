@@ -127,7 +127,7 @@ impl Manager {
         if let Some(mut log) = replica.take_log() {
             log.delete();
         }
-        self.housekeeping.forget(replica);
+        self.housekeeping.replica_is_gone();
         let tp = TopicPartition::new(replica.topic.clone(), replica.index);
         match self.dir.delete_partition(&tp) {
             Ok(path) => {

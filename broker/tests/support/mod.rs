@@ -1,0 +1,143 @@
+//! A broker as a process of its own, and the bytes that clients exchange with it.
+#![allow(dead_code)]
+
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::{
+    messages::{ApiKey, RequestHeader},
+    protocol::{Encodable, Request, StrBytes},
+};
+use tempfile::TempDir;
+
+/// A broker that ends with the test.
+pub struct Process {
+    child: Child,
+    pub port: u16,
+    pub data: TempDir,
+    args: Vec<String>,
+}
+
+impl Process {
+    /// A broker on a free port with an empty data directory.
+    pub fn start(args: &[&str]) -> Process {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let data = tempfile::tempdir().unwrap();
+        let child = spawn(port, &data, &args);
+        let process = Process { child, port, data, args };
+        process.wait();
+        process
+    }
+
+    fn wait(&self) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(Instant::now() < deadline, "the broker does not serve");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Kills it outright and starts it again.
+    pub fn kill_and_restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.child = spawn(self.port, &self.data, &self.args);
+        self.wait();
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Memory that the process holds, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    pub fn connect(&self) -> Client {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Client { stream, correlation: 0 }
+    }
+}
+
+fn spawn(port: u16, data: &TempDir, args: &Vec<String>) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_milena-broker"))
+        .args(["--listen", &format!("127.0.0.1:{port}"), "--log", "warn"])
+        .arg("--data-dir")
+        .arg(data.path())
+        .args(args)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One connection.
+pub struct Client {
+    pub stream: TcpStream,
+    correlation: i32,
+}
+
+impl Client {
+    /// Sends a request; the answer is the body of the response in the same version.
+    pub fn ask<R: Request + Encodable>(&mut self, version: i16, request: &R) -> R::Response {
+        let mut body = self.ask_raw(version, request).expect("the connection was closed");
+        let response = <R::Response as kafka_protocol::protocol::Decodable>::decode(&mut body, version).unwrap();
+        assert!(body.is_empty(), "{} bytes are left of the answer in version {version}", body.len());
+        response
+    }
+
+    /// Sends a request; the answer is the body's bytes, or none where the connection was closed.
+    pub fn ask_raw<R: Request + Encodable>(&mut self, version: i16, request: &R) -> Option<Bytes> {
+        let mut body = BytesMut::new();
+        request.encode(&mut body, version).unwrap();
+        self.exchange(R::KEY, version, &body)
+    }
+
+    /// Sends a body of any bytes.
+    pub fn exchange(&mut self, key: i16, version: i16, body: &[u8]) -> Option<Bytes> {
+        self.correlation += 1;
+        let api = ApiKey::try_from(key).unwrap();
+        let header = RequestHeader::default()
+            .with_request_api_key(key)
+            .with_request_api_version(version)
+            .with_correlation_id(self.correlation)
+            .with_client_id(Some(StrBytes::from_static_str("test")));
+        let mut frame = BytesMut::new();
+        frame.put_i32(0);
+        header.encode(&mut frame, api.request_header_version(version)).unwrap();
+        frame.extend_from_slice(body);
+        let length = i32::try_from(frame.len() - 4).unwrap();
+        frame[..4].copy_from_slice(&length.to_be_bytes());
+        self.stream.write_all(&frame).ok()?;
+        let answer = self.receive()?;
+        assert_eq!(answer[..4], self.correlation.to_be_bytes(), "answers come in the order of requests");
+        let header = if api.response_header_version(version) >= 1 { 5 } else { 4 };
+        Some(answer.slice(header..))
+    }
+
+    /// The next frame.
+    pub fn receive(&mut self) -> Option<Bytes> {
+        let mut length = [0; 4];
+        self.stream.read_exact(&mut length).ok()?;
+        let mut answer = vec![0; usize::try_from(i32::from_be_bytes(length)).unwrap()];
+        self.stream.read_exact(&mut answer).ok()?;
+        Some(Bytes::from(answer))
+    }
+}

@@ -18,6 +18,8 @@ use crate::{
     node::{Broker, View},
 };
 
+/// Replicas that a partition can have in this version.
+const MOST_REPLICAS: i16 = 1;
 /// How long a client waits at most for a topic to be made by the way (Metadata, FindCoordinator).
 const BY_THE_WAY: Duration = Duration::from_secs(5);
 
@@ -123,7 +125,7 @@ pub async fn ensure(broker: &Broker, name: &str) -> Result<Arc<Topic>, Refusal> 
         "__consumer_offsets" => TopicRequest {
             name: name.to_owned(),
             partitions: Some(config.offsets_topic_partitions),
-            replicas: Some(config.offsets_topic_replicas),
+            replicas: Some(config.offsets_topic_replicas.min(MOST_REPLICAS)),
             config: compacted(config.offsets_topic_segment_bytes),
         },
         _ => TopicRequest { name: name.to_owned(), ..TopicRequest::default() },

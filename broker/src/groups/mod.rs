@@ -141,3 +141,6 @@ impl Groups {
         self.changes.send_modify(|version| *version = version.wrapping_add(1));
     }
 }
+
+#[cfg(test)]
+mod tests;

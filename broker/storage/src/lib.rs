@@ -7,6 +7,7 @@
 //! recovery point ([`Log::flush`]) survives the machine.
 
 mod checkpoint;
+mod cleaner;
 mod config;
 mod dir;
 mod epochs;
@@ -21,6 +22,7 @@ pub mod producer;
 mod reader;
 mod segment;
 
+pub use cleaner::{CleanTask, Cleaned};
 pub use config::LogConfig;
 pub use dir::{Generation, LogDir, Owner, PartitionDir, TopicPartition, remove_directory};
 pub use epochs::{EpochEnd, EpochEntry};

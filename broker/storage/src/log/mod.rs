@@ -40,11 +40,13 @@ use snapshots::Snapshots;
 /// nobody.
 #[derive(Debug)]
 pub struct Log {
-    shared: Arc<Shared>,
-    config: Arc<LogConfig>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) config: Arc<LogConfig>,
     topic_id: Option<Uuid>,
     active: Arc<Segment>,
-    producers: ProducerState,
+    pub(crate) producers: ProducerState,
+    /// Records below it have been compacted, as far as this process knows.
+    pub(crate) first_dirty: i64,
     snapshots: Snapshots,
     clock: RollClock,
     preallocation: Preallocation,

@@ -20,6 +20,7 @@ use super::{
     snapshots::Snapshots,
 };
 use crate::{
+    cleaner::adopt_swaps,
     config::LogConfig,
     epochs::LeaderEpochs,
     error::StorageError,
@@ -118,8 +119,9 @@ impl Log {
         };
         let clock = RollClock::new(now_ms);
         let preallocation = Preallocation::new(active.size());
+        let first_dirty = shared.log_start_offset();
         let shared = Arc::new(shared);
-        Ok(Log { shared, config, topic_id, active, producers, snapshots, clock, preallocation })
+        Ok(Log { first_dirty, shared, config, topic_id, active, producers, snapshots, clock, preallocation })
     }
 
     /// Opens the log in `dir`; one without segments begins at the log start offset.
@@ -134,7 +136,8 @@ impl Log {
     ) -> Result<(Log, RecoveryReport), StorageError> {
         let dir: Arc<Path> = Arc::from(dir);
         let topic_id = metadata::read(&dir)?;
-        let listing = Listing::read(&dir)?;
+        let mut listing = Listing::read(&dir)?;
+        adopt_swaps(&dir, &listing.swaps, &mut listing.logs)?;
         listing.remove_leftovers(&dir)?;
         let mut segments: Vec<Arc<Segment>> = listing
             .logs
@@ -247,6 +250,7 @@ struct Listing {
     logs: BTreeMap<i64, u64>,
     snapshots: BTreeSet<i64>,
     indexes: BTreeSet<i64>,
+    swaps: Vec<i64>,
     garbage: Vec<std::path::PathBuf>,
 }
 
@@ -268,7 +272,8 @@ impl Listing {
                     listing.indexes.insert(offset);
                 }
                 SegmentFile::Garbage => listing.garbage.push(entry.path()),
-                SegmentFile::Swap | SegmentFile::Other => {}
+                SegmentFile::Swap(offset) => listing.swaps.push(offset),
+                SegmentFile::Other => {}
             }
         }
         Ok(listing)

@@ -29,6 +29,18 @@ impl Garbage {
         self.segments
     }
 
+    /// Takes a segment's files out of the log. The log goes first: an index without one is removed at the next start.
+    pub(crate) fn take(&mut self, dir: &Path, base_offset: i64) -> Result<(), StorageError> {
+        for suffix in SUFFIXES {
+            let path = dir.join(file_name(base_offset, suffix));
+            let deleted = path.with_extension(format!("{suffix}.deleted"));
+            fs::rename(&path, &deleted)?;
+            self.paths.push(deleted);
+        }
+        self.segments = self.segments.saturating_add(1);
+        Ok(())
+    }
+
     /// Removes the files.
     ///
     /// # Errors
@@ -97,7 +109,7 @@ impl Log {
         segments
             .iter()
             .zip(ends)
-            .take_while(|(segment, end)| *end <= high_watermark && segment.size() > 0)
+            .take_while(|(segment, end)| *end <= high_watermark && *end > segment.base_offset)
             .map(|(segment, _)| segment.clone())
             .collect()
     }
@@ -143,15 +155,10 @@ impl Log {
         self.shared.epochs.write().truncate_from_start(first);
         self.shared.set_segments(kept.to_vec());
         self.shared.dir_changed.store(true, Ordering::Release);
-        let mut garbage = Garbage { paths: Vec::new(), segments: gone.len() };
+        let mut garbage = Garbage::default();
         for segment in gone {
             segment.mark_removed();
-            for suffix in SUFFIXES {
-                let path = self.shared.dir.join(file_name(segment.base_offset, suffix));
-                let deleted = path.with_extension(format!("{suffix}.deleted"));
-                self.shared.guard(fs::rename(&path, &deleted))?;
-                garbage.paths.push(deleted);
-            }
+            self.shared.guard(garbage.take(&self.shared.dir, segment.base_offset))?;
         }
         self.snapshots.remove_where(&self.shared.dir, |offset| offset < first)?;
         tracing::info!(log = %self.shared.dir.display(), segments = gone.len(), log_start_offset = first, "deleted old segments");

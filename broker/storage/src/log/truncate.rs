@@ -61,7 +61,7 @@ impl Log {
         self.preallocation = Preallocation::new(active.size());
         self.active = active;
         self.clock = RollClock::new(now_ms);
-        self.lower_recovery_point(end);
+        self.lower_bounds(end);
         self.shared.epochs.write().truncate_from_end(end);
         self.settle(Range { log_start: self.log_start_offset(), log_end: end }, now_ms)?;
         Ok(end)
@@ -92,13 +92,14 @@ impl Log {
         self.preallocation = Preallocation::new(active.size());
         self.active = active;
         self.clock = RollClock::new(now_ms);
-        self.lower_recovery_point(offset);
+        self.lower_bounds(offset);
         self.shared.epochs.write().clear();
         self.snapshots.remove_where(&self.shared.dir, |_| true)?;
         self.settle(Range { log_start: offset, log_end: offset }, now_ms)
     }
 
-    fn lower_recovery_point(&self, offset: i64) {
+    fn lower_bounds(&mut self, offset: i64) {
+        self.first_dirty = offset.min(self.first_dirty);
         let mut point = self.shared.recovery_point.lock();
         *point = offset.min(*point);
     }

@@ -211,6 +211,11 @@ impl ProducerState {
         }
     }
 
+    /// The last offset of each producer's newest batch.
+    pub(crate) fn newest_batches(&self) -> impl Iterator<Item = i64> + '_ {
+        self.producers.values().filter_map(|entry| Some(entry.last()?.last_offset))
+    }
+
     /// Number of producers known.
     pub fn len(&self) -> usize {
         self.producers.len()

@@ -59,6 +59,13 @@ impl Segment {
         Segment::with(dir, base_offset, size, None)
     }
 
+    /// A segment that this process has just written under another name.
+    pub(crate) fn adopt(dir: &Arc<Path>, base_offset: i64, size: u64, index: SegmentIndex) -> Segment {
+        let segment = Segment::with(dir, base_offset, size, Some(index));
+        segment.set_verified(0, size);
+        segment
+    }
+
     fn with(dir: &Arc<Path>, base_offset: i64, size: u64, index: Option<SegmentIndex>) -> Segment {
         Segment {
             base_offset,
@@ -251,6 +258,12 @@ impl Segment {
     /// A corruption at `position`.
     pub(crate) fn corrupt(&self, position: u64, reason: impl Into<String>) -> StorageError {
         StorageError::Corrupt { path: self.path(), position, reason: reason.into() }
+    }
+
+    /// Goes over the batches of a file that is no segment of a log yet.
+    pub(crate) fn scan_file(path: &Path, base_offset: i64, size: u64) -> Result<Scan, StorageError> {
+        let file = File::open(path).map_err(failed("open", path))?;
+        Ok(Scan::new(Arc::new(file), path.to_path_buf(), base_offset, 0, size))
     }
 
     /// Goes over the batches of `from..to`.

@@ -16,8 +16,8 @@ pub(crate) enum SegmentFile {
     Snapshot(i64),
     /// `.deleted`, `.cleaned` or `.tmp`: left over from something that was interrupted
     Garbage,
-    /// `.swap`: a cleaned segment whose originals may be gone
-    Swap,
+    /// `.log.swap`: a cleaned segment whose sources may be gone
+    Swap(i64),
     /// Another file
     Other,
 }
@@ -27,15 +27,13 @@ pub(crate) fn parse_file_name(name: &str) -> SegmentFile {
     if [".deleted", ".cleaned", ".tmp"].iter().any(|suffix| name.ends_with(suffix)) {
         return SegmentFile::Garbage;
     }
-    if name.ends_with(".swap") {
-        return SegmentFile::Swap;
-    }
     let Some((digits, suffix)) = name.split_once('.') else { return SegmentFile::Other };
     let Some(offset) = (digits.len() == 20).then(|| digits.parse::<i64>().ok()).flatten() else {
         return SegmentFile::Other;
     };
     match suffix {
         "log" => SegmentFile::Log(offset),
+        "log.swap" => SegmentFile::Swap(offset),
         "index" | "timeindex" | "txnindex" => SegmentFile::Index(offset),
         "snapshot" => SegmentFile::Snapshot(offset),
         _ => SegmentFile::Other,

@@ -108,9 +108,7 @@ fn listen_address(text: &str) -> Result<SocketAddr, String> {
 
 fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((key, value)) if !key.trim().is_empty() => {
-            Ok((key.trim().to_owned(), value.trim().to_owned()))
-        }
+        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.trim().to_owned())),
         _ => Err(format!("'{text}' is not KEY=VALUE, such as num.partitions=3")),
     }
 }

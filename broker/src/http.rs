@@ -42,7 +42,8 @@ pub async fn serve(listener: TcpListener, probed: Arc<dyn Probed>) {
                 let response = answer(probed.as_ref(), &request);
                 async move { Ok::<_, Infallible>(response) }
             });
-            let http = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), answer);
+            let http =
+                http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), answer);
             if let Err(error) = http.await {
                 debug!(%error, "HTTP connection ended");
             }

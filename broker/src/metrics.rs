@@ -52,9 +52,9 @@ impl RequestCounters {
     }
 }
 
-impl Metrics {
+impl Default for Metrics {
     /// All at zero.
-    pub fn new() -> Metrics {
+    fn default() -> Metrics {
         let mut registry = Registry::with_prefix("milena");
         let family = Family::<Api, Counter>::default();
         registry.register("requests", "Requests, by API", family.clone());
@@ -94,7 +94,9 @@ impl Metrics {
             coordination_reachable,
         }
     }
+}
 
+impl Metrics {
     /// Shows how many replicas there are.
     pub fn show_replicas(&self, hosted: &Hosted) {
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);

@@ -68,7 +68,7 @@ impl Broker {
             id,
             advertised,
             limits: Limits::new(config.max_connections, config.queued_request_bytes),
-            metrics: Metrics::new(),
+            metrics: Metrics::default(),
             coordination,
             groups: Groups::default(),
             data_dir,

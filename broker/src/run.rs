@@ -87,7 +87,9 @@ async fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener, String> 
             format!("cannot listen on {address}: another program does (choose another port with {flag})")
         }
         io::ErrorKind::PermissionDenied => {
-            format!("cannot listen on {address}: not permitted (ports below 1024 need privileges; see {flag})")
+            format!(
+                "cannot listen on {address}: not permitted (ports below 1024 need privileges; see {flag})"
+            )
         }
         io::ErrorKind::AddrNotAvailable => {
             format!("cannot listen on {address}: this machine has no such address (see {flag})")

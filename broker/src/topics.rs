@@ -48,14 +48,16 @@ pub fn check_new(broker: &Broker, asked: TopicRequest) -> Result<NewTopic, Refus
     check_free(&view, &asked.name)?;
     let partitions = asked.partitions.unwrap_or(config.num_partitions);
     if !(1..=MAX_PARTITIONS).contains(&partitions) {
-        let message = format!("Number of partitions was set to {partitions}; it must be 1 to {MAX_PARTITIONS}.");
+        let message =
+            format!("Number of partitions was set to {partitions}; it must be 1 to {MAX_PARTITIONS}.");
         return Err(Refusal::new(ResponseError::InvalidPartitions, message));
     }
     let replicas = asked.replicas.unwrap_or(config.default_replication_factor);
     check_replicas(&view, replicas)?;
     settings::check_topic_config(&asked.config)
         .map_err(|error| Refusal::new(ResponseError::InvalidConfig, error.to_string()))?;
-    let config = asked.config.iter().map(|(name, value)| (name.clone(), canonical(name, value.as_str()).into()));
+    let config =
+        asked.config.iter().map(|(name, value)| (name.clone(), canonical(name, value.as_str()).into()));
     Ok(NewTopic { name: asked.name, partitions, replicas: i32::from(replicas), config: config.collect() })
 }
 

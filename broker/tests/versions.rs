@@ -1,5 +1,6 @@
 //! Every version of every API that is offered is answered in a form that its clients can read, for things that
 //! there are and for things that there are not.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
 
@@ -30,10 +31,7 @@ fn served(client: &mut Client) -> Vec<(i16, i16, i16)> {
 }
 
 /// Runs `check` in every version that broker and schema have in common.
-fn each_version<R: Request + Message + Encodable>(
-    served: &[(i16, i16, i16)],
-    mut check: impl FnMut(i16),
-) {
+fn each_version<R: Request + Message + Encodable>(served: &[(i16, i16, i16)], mut check: impl FnMut(i16)) {
     let (_, min, max) = served.iter().find(|(key, _, _)| *key == R::KEY).expect("not served");
     for version in (*min).max(R::VERSIONS.min)..=*max {
         check(version);
@@ -41,7 +39,8 @@ fn each_version<R: Request + Message + Encodable>(
 }
 
 fn create(client: &mut Client, topic: &'static str) -> Uuid {
-    let asked = CreatableTopic::default().with_name(name(topic)).with_num_partitions(1).with_replication_factor(1);
+    let asked =
+        CreatableTopic::default().with_name(name(topic)).with_num_partitions(1).with_replication_factor(1);
     let request = CreateTopicsRequest::default().with_topics(vec![asked]).with_timeout_ms(5_000);
     let answer = client.ask(7, &request);
     assert_eq!(answer.topics[0].error_code, 0, "{:?}", answer.topics[0].error_message);
@@ -77,7 +76,8 @@ fn data_apis_answer_in_every_version() {
         });
         each_version::<FetchRequest>(&served, |version| {
             for offset in [0, 1_000_000] {
-                let asked = FetchPartition::default().with_fetch_offset(offset).with_partition_max_bytes(1 << 20);
+                let asked =
+                    FetchPartition::default().with_fetch_offset(offset).with_partition_max_bytes(1 << 20);
                 let topic = match version {
                     13.. => FetchTopic::default().with_topic_id(id),
                     _ => FetchTopic::default().with_topic(name(topic)),
@@ -147,7 +147,8 @@ fn administrators_apis_answer_in_every_version() {
     each_version::<DeleteRecordsRequest>(&served, |version| {
         let partition = delete_records_request::DeleteRecordsPartition::default().with_offset(9);
         let topic = delete_records_request::DeleteRecordsTopic::default().with_name(name("sample"));
-        let request = DeleteRecordsRequest::default().with_topics(vec![topic.with_partitions(vec![partition])]);
+        let request =
+            DeleteRecordsRequest::default().with_topics(vec![topic.with_partitions(vec![partition])]);
         let code = client.ask(version, &request).topics[0].partitions[0].error_code;
         assert_eq!(code, ResponseError::OffsetOutOfRange.code(), "version {version}");
     });
@@ -164,9 +165,8 @@ fn administrators_apis_answer_in_every_version() {
         assert_eq!((answer.error_code, answer.brokers.len()), (0, 1), "version {version}");
     });
     each_version::<DescribeTopicPartitionsRequest>(&served, |version| {
-        let topics = ["sample", "missing"].map(|topic| {
-            describe_topic_partitions_request::TopicRequest::default().with_name(name(topic))
-        });
+        let topics = ["sample", "missing"]
+            .map(|topic| describe_topic_partitions_request::TopicRequest::default().with_name(name(topic)));
         let request = DescribeTopicPartitionsRequest::default().with_topics(topics.to_vec());
         let answer = client.ask(version, &request.with_response_partition_limit(10));
         let codes: Vec<i16> = answer.topics.iter().map(|topic| topic.error_code).collect();
@@ -197,7 +197,9 @@ fn settings_apis_answer_in_every_version() {
     create(&mut client, "sample");
     let text = StrBytes::from_static_str;
     each_version::<DescribeConfigsRequest>(&served, |version| {
-        for (kind, resource, known) in [(2, "sample", true), (2, "missing", false), (4, "0", true), (8, "0", false)] {
+        for (kind, resource, known) in
+            [(2, "sample", true), (2, "missing", false), (4, "0", true), (8, "0", false)]
+        {
             let asked = describe_configs_request::DescribeConfigsResource::default()
                 .with_resource_type(kind)
                 .with_resource_name(text(resource))
@@ -212,7 +214,8 @@ fn settings_apis_answer_in_every_version() {
         }
     });
     each_version::<IncrementalAlterConfigsRequest>(&served, |version| {
-        for (setting, value, legal) in [("retention.ms", "5", true), ("retention.ms", "soon", false), ("none", "5", false)]
+        for (setting, value, legal) in
+            [("retention.ms", "5", true), ("retention.ms", "soon", false), ("none", "5", false)]
         {
             let config = incremental_alter_configs_request::AlterableConfig::default()
                 .with_name(text(setting))

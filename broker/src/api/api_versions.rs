@@ -12,10 +12,7 @@ use super::{Answer, Call, table::TABLE};
 
 static SERVED: LazyLock<Vec<ApiVersion>> = LazyLock::new(|| {
     let row = |row: &super::table::Row| {
-        ApiVersion::default()
-            .with_api_key(row.key as i16)
-            .with_min_version(row.min)
-            .with_max_version(row.max)
+        ApiVersion::default().with_api_key(row.key as i16).with_min_version(row.min).with_max_version(row.max)
     };
     TABLE.iter().map(row).collect()
 });

@@ -56,7 +56,10 @@ pub async fn apply(
     let id = topic.id;
     let shown = call.broker.wait_for(APPLIED_WITHIN, |view| {
         let now = &view.image.topic_by_id(id)?.config;
-        changes.iter().all(|(name, value)| now.get(name).map(|now| now.as_str()) == value.as_deref()).then_some(())
+        changes
+            .iter()
+            .all(|(name, value)| now.get(name).map(|now| now.as_str()) == value.as_deref())
+            .then_some(())
     });
     shown.await.ok_or_else(|| {
         let message = format!("the change is stored, but not in force after {APPLIED_WITHIN:?}");

@@ -6,8 +6,7 @@ use futures::future::join_all;
 use kafka_protocol::{
     ResponseError,
     messages::{
-        CreatePartitionsRequest, CreatePartitionsResponse,
-        create_partitions_request::CreatePartitionsTopic,
+        CreatePartitionsRequest, CreatePartitionsResponse, create_partitions_request::CreatePartitionsTopic,
         create_partitions_response::CreatePartitionsTopicResult,
     },
     protocol::StrBytes,

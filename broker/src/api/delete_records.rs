@@ -22,7 +22,8 @@ pub async fn handle(call: &Call, request: DeleteRecordsRequest) -> DeleteRecords
                 .partitions
                 .iter()
                 .map(|asked| {
-                    let answer = DeleteRecordsPartitionResult::default().with_partition_index(asked.partition_index);
+                    let answer =
+                        DeleteRecordsPartitionResult::default().with_partition_index(asked.partition_index);
                     match delete(&view, &topic.name, asked.partition_index, asked.offset) {
                         Ok(start) => answer.with_low_watermark(start),
                         Err(error) => answer.with_low_watermark(-1).with_error_code(error.code.code()),

@@ -33,7 +33,9 @@ async fn one(call: &Call, name: Option<TopicName>, id: Uuid, wait: Duration) -> 
     };
     let Some(topic) = found else {
         let (code, message) = match &name {
-            Some(name) => (ResponseError::UnknownTopicOrPartition, format!("There is no topic '{}'.", &**name)),
+            Some(name) => {
+                (ResponseError::UnknownTopicOrPartition, format!("There is no topic '{}'.", &**name))
+            }
             None => (ResponseError::UnknownTopicId, format!("There is no topic of id {id}.")),
         };
         return refused(answer, Refusal::new(code, message));

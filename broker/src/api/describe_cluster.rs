@@ -27,7 +27,8 @@ pub async fn handle(call: &Call, request: DescribeClusterRequest) -> DescribeClu
             .with_endpoint_type(BROKERS);
     }
     let view = call.broker.view();
-    let shown = view.image.brokers.iter().filter(|(_, broker)| broker.alive || request.include_fenced_brokers);
+    let shown =
+        view.image.brokers.iter().filter(|(_, broker)| broker.alive || request.include_fenced_brokers);
     let brokers = shown
         .map(|(id, broker)| {
             let endpoint = endpoint::of(call, *id, broker);

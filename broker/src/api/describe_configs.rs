@@ -11,7 +11,9 @@ use kafka_protocol::{
     },
     protocol::StrBytes,
 };
-use milena_crds::settings::{self, BROKER_SETTINGS, Config, Effective, Setting, Source, TOPIC_SETTINGS, Update};
+use milena_crds::settings::{
+    self, BROKER_SETTINGS, Config, Effective, Setting, Source, TOPIC_SETTINGS, Update,
+};
 
 use super::Call;
 use crate::{config::BrokerConfig, coordination::Refusal};
@@ -40,7 +42,9 @@ pub async fn handle(call: &Call, request: DescribeConfigsRequest) -> DescribeCon
                     configs
                         .into_iter()
                         .filter(|config| is_asked(&resource, &config.name))
-                        .map(|config| trimmed(config, request.include_synonyms, request.include_documentation))
+                        .map(|config| {
+                            trimmed(config, request.include_synonyms, request.include_documentation)
+                        })
                         .collect(),
                 ),
                 Err(refusal) => answer
@@ -94,7 +98,9 @@ fn describe(
             Ok(broker_settings(&call.broker.config()))
         }
         other => {
-            let message = format!("Settings of resource type {other} are not kept here: topics (2) and brokers (4) are.");
+            let message = format!(
+                "Settings of resource type {other} are not kept here: topics (2) and brokers (4) are."
+            );
             Err(Refusal::new(ResponseError::InvalidRequest, message))
         }
     }

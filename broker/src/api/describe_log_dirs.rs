@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use kafka_protocol::{
     messages::{
         DescribeLogDirsRequest, DescribeLogDirsResponse,
-        describe_log_dirs_response::{
-            DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
-        },
+        describe_log_dirs_response::{DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic},
     },
     protocol::StrBytes,
 };

@@ -22,10 +22,7 @@ use crate::cluster::{ClusterImage, Topic};
 const MAX_PARTITIONS: usize = 2_000;
 
 /// Answers one request.
-pub async fn handle(
-    call: &Call,
-    request: DescribeTopicPartitionsRequest,
-) -> DescribeTopicPartitionsResponse {
+pub async fn handle(call: &Call, request: DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
     let view = call.broker.view();
     let image = &view.image;
     let mut names: Vec<Arc<str>> = if request.topics.is_empty() {

@@ -67,10 +67,13 @@ impl Round {
     fn read(call: &Call, view: &View, request: &FetchRequest) -> Round {
         let config = call.broker.config();
         let mut left = match call.head.api_version {
-            FIRST_BATCH_WHOLE.. => usize::try_from(request.max_bytes).unwrap_or(0).min(config.fetch_max_bytes),
+            FIRST_BATCH_WHOLE.. => {
+                usize::try_from(request.max_bytes).unwrap_or(0).min(config.fetch_max_bytes)
+            }
             _ => config.fetch_max_bytes,
         };
-        let mut round = Round { topics: Vec::with_capacity(request.topics.len()), bytes: 0, has_error: false };
+        let mut round =
+            Round { topics: Vec::with_capacity(request.topics.len()), bytes: 0, has_error: false };
         for topic in &request.topics {
             let found = find(call, view, topic);
             let mut outcomes = Vec::with_capacity(topic.partitions.len());
@@ -157,12 +160,7 @@ fn read_one(
     Ok((replica, fetched))
 }
 
-fn partition(
-    call: &Call,
-    asked: &FetchPartition,
-    outcome: Outcome,
-    leaders: &mut Vec<i32>,
-) -> PartitionData {
+fn partition(call: &Call, asked: &FetchPartition, outcome: Outcome, leaders: &mut Vec<i32>) -> PartitionData {
     match outcome {
         Ok((_, fetched)) => PartitionData::default()
             .with_partition_index(asked.partition)

@@ -72,12 +72,7 @@ fn before_zstd(index: i32, records: &Bytes) -> Result<Bytes, PartitionError> {
     Ok(records.slice(..readable))
 }
 
-fn converted(
-    index: i32,
-    from: i64,
-    records: &Bytes,
-    format: MessageFormat,
-) -> Result<Bytes, PartitionError> {
+fn converted(index: i32, from: i64, records: &Bytes, format: MessageFormat) -> Result<Bytes, PartitionError> {
     down_convert(records, format, from, MAX_DECOMPRESSED_BYTES)
         .map_err(|error| PartitionError::records(index, &error))
 }

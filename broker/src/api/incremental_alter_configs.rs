@@ -19,10 +19,7 @@ use crate::{
 };
 
 /// Answers one request.
-pub async fn handle(
-    call: &Call,
-    request: IncrementalAlterConfigsRequest,
-) -> IncrementalAlterConfigsResponse {
+pub async fn handle(call: &Call, request: IncrementalAlterConfigsRequest) -> IncrementalAlterConfigsResponse {
     let jobs = request.resources.iter().map(|resource| async {
         let changed = config_changes::apply(
             call,
@@ -72,7 +69,8 @@ fn edited(topic: &Topic, edit: &AlterableConfig) -> Result<Option<String>, Refus
         2 => edit_list(topic, &edit.name, &given()?, true).map(Some),
         3 => edit_list(topic, &edit.name, &given()?, false).map(Some),
         other => {
-            let message = format!("Operation {other} is not known: set is 0, delete 1, append 2, subtract 3.");
+            let message =
+                format!("Operation {other} is not known: set is 0, delete 1, append 2, subtract 3.");
             Err(Refusal::new(ResponseError::InvalidRequest, message))
         }
     }
@@ -88,7 +86,8 @@ fn known(name: &str) -> Result<(), Refusal> {
 fn edit_list(topic: &Topic, name: &str, items: &str, append: bool) -> Result<String, Refusal> {
     let is_list = |kind| matches!(kind, Kind::List(_) | Kind::ThrottledReplicas);
     let Some(setting) = settings::topic_setting(name).filter(|setting| is_list(setting.kind)) else {
-        let message = format!("Setting '{name}' is no list: it can be set, not appended to or subtracted from.");
+        let message =
+            format!("Setting '{name}' is no list: it can be set, not appended to or subtracted from.");
         return Err(Refusal::new(ResponseError::InvalidConfig, message));
     };
     let now = topic.config.get(name).map_or(setting.default.unwrap_or(""), |value| value.as_str());

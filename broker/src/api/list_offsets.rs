@@ -39,8 +39,7 @@ pub async fn handle(call: &Call, request: ListOffsetsRequest) -> ListOffsetsResp
         .into_iter()
         .map(|topic| {
             let found = view.image.topic(&topic.name);
-            let partitions =
-                topic.partitions.iter().map(|asked| answer(call, &view, found, asked)).collect();
+            let partitions = topic.partitions.iter().map(|asked| answer(call, &view, found, asked)).collect();
             ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(partitions)
         })
         .collect();
@@ -59,11 +58,9 @@ fn answer(
             .with_timestamp(found.timestamp)
             .with_offset(found.offset)
             .with_leader_epoch(if call.head.api_version >= TELLS_EPOCH { found.leader_epoch } else { -1 }),
-        Err(error) => answer
-            .with_error_code(error.code.code())
-            .with_timestamp(-1)
-            .with_offset(-1)
-            .with_leader_epoch(-1),
+        Err(error) => {
+            answer.with_error_code(error.code.code()).with_timestamp(-1).with_offset(-1).with_leader_epoch(-1)
+        }
     }
 }
 
@@ -73,7 +70,11 @@ fn find(
     asked: &ListOffsetsPartition,
 ) -> Result<FoundOffset, PartitionError> {
     let unknown = || {
-        PartitionError::new(asked.partition_index, ResponseError::UnknownTopicOrPartition, "no such topic here")
+        PartitionError::new(
+            asked.partition_index,
+            ResponseError::UnknownTopicOrPartition,
+            "no such topic here",
+        )
     };
     let replica = view.replica(topic.ok_or_else(unknown)?, asked.partition_index)?;
     replica.check_epoch(asked.current_leader_epoch)?;

@@ -19,7 +19,8 @@ pub async fn handle(call: &Call, request: OffsetForLeaderEpochRequest) -> Offset
         .topics
         .into_iter()
         .map(|topic| {
-            let partitions = topic.partitions.iter().map(|asked| answer(&view, &topic.topic, asked)).collect();
+            let partitions =
+                topic.partitions.iter().map(|asked| answer(&view, &topic.topic, asked)).collect();
             OffsetForLeaderTopicResult::default().with_topic(topic.topic).with_partitions(partitions)
         })
         .collect();
@@ -34,11 +35,7 @@ fn answer(view: &View, topic: &str, asked: &OffsetForLeaderPartition) -> EpochEn
     }
 }
 
-fn find(
-    view: &View,
-    topic: &str,
-    asked: &OffsetForLeaderPartition,
-) -> Result<(i32, i64), PartitionError> {
+fn find(view: &View, topic: &str, asked: &OffsetForLeaderPartition) -> Result<(i32, i64), PartitionError> {
     let topic = view.image.topic(topic).ok_or_else(|| {
         PartitionError::new(asked.partition, ResponseError::UnknownTopicOrPartition, "no such topic here")
     })?;

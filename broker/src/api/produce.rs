@@ -83,7 +83,10 @@ fn append(
     let index = data.index;
     let refuse = |code, message: &str| Err(PartitionError::new(index, code, message));
     if !(ALL..=1).contains(&acks) {
-        return refuse(ResponseError::InvalidRequiredAcks, &format!("acks is {acks}; it must be 0, 1 or -1 (all)"));
+        return refuse(
+            ResponseError::InvalidRequiredAcks,
+            &format!("acks is {acks}; it must be 0, 1 or -1 (all)"),
+        );
     }
     let topic = match topic {
         Ok(topic) => topic,

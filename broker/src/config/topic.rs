@@ -101,7 +101,8 @@ mod tests {
     use super::*;
 
     fn resolve(broker: &[(&str, &str)], own: &[(&str, &str)]) -> TopicConfig {
-        let config = |pairs: &[(&str, &str)]| pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).into())).collect();
+        let config =
+            |pairs: &[(&str, &str)]| pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).into())).collect();
         let broker = BrokerConfig::new(Values::new(config(broker)).unwrap());
         TopicConfig::resolve(&broker, &config(own))
     }

@@ -121,7 +121,8 @@ impl Assembler {
                 touched.insert(key.topic_id);
             }
         }
-        for (key, text) in new.partitions.iter().filter(|(key, text)| old.partitions.get(*key) != Some(*text)) {
+        for (key, text) in new.partitions.iter().filter(|(key, text)| old.partitions.get(*key) != Some(*text))
+        {
             let Some(key) = parse_key(&name, key) else { continue };
             match text.parse::<PartitionState>() {
                 Ok(state) => {

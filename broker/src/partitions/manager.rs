@@ -70,7 +70,7 @@ impl Manager {
                     let newer = broker.config();
                     let reconfigured = !Arc::ptr_eq(&newer, &config);
                     config = newer;
-                    if reconfigured || (ticks % RETRY_TICKS == 0 && broker.view().hosted.failed() > 0) {
+                    if reconfigured || (ticks.is_multiple_of(RETRY_TICKS) && broker.view().hosted.failed() > 0) {
                         self.follow(&broker, true);
                     }
                     block_in_place(|| self.housekeeping.look(&self.dir, &broker, TICK));
@@ -115,7 +115,8 @@ impl Manager {
 
     /// Deletes the data of hidden topics whose deletion is recorded.
     fn drop_deleted(&mut self, image: &ClusterImage) {
-        let deleted: Vec<Uuid> = self.hidden.keys().copied().filter(|id| image.deleted.contains(id)).collect();
+        let deleted: Vec<Uuid> =
+            self.hidden.keys().copied().filter(|id| image.deleted.contains(id)).collect();
         for id in deleted {
             for replica in self.hidden.remove(&id).iter().flat_map(|topic| topic.open.values()) {
                 self.delete(replica);

@@ -174,7 +174,12 @@ impl Partition {
     ///
     /// # Errors
     /// NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS, what is wrong with the records, or what the log says.
-    pub fn append(&self, records: Bytes, all: bool, version: ProduceVersion) -> Result<Produced, PartitionError> {
+    pub fn append(
+        &self,
+        records: Bytes,
+        all: bool,
+        version: ProduceVersion,
+    ) -> Result<Produced, PartitionError> {
         let now_ms = clock::now_ms();
         let accepted = accept(records, &self.config.load(), version, now_ms)
             .map_err(|error| PartitionError::records(self.index, &error))?;

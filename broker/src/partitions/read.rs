@@ -139,7 +139,11 @@ impl Partition {
         if found.offset >= self.high_watermark() {
             return FoundOffset::NONE;
         }
-        FoundOffset { offset: found.offset, timestamp: found.timestamp, leader_epoch: found.leader_epoch.unwrap_or(-1) }
+        FoundOffset {
+            offset: found.offset,
+            timestamp: found.timestamp,
+            leader_epoch: found.leader_epoch.unwrap_or(-1),
+        }
     }
 
     /// The greatest leader epoch up to `epoch` in the log, and where it ended; -1 for none.

@@ -26,7 +26,8 @@ use crate::{
 /// Runs until SIGTERM or Ctrl-C.
 pub async fn run(cli: Cli) -> Result<(), String> {
     let manifests = read_manifests(&cli)?;
-    let given: Config = cli.config.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+    let given: Config =
+        cli.config.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
     let given = Values::new(given).map_err(|error| format!("--config: {error}"))?;
     let mut listeners = vec![listen(cli.listen, "--listen").await?];
     // The lock of the first broker's directory guards the objects, too.
@@ -46,7 +47,8 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         dirs.push(open_dir(&dir, id, Some(dirs_cluster(&dirs)))?);
     }
     let running = start_all(&cli, &embedded, &config, dirs, listeners).await?;
-    let probed: Arc<dyn Probed> = Arc::new(AllBrokers(running.iter().map(|one| one.broker().clone()).collect()));
+    let probed: Arc<dyn Probed> =
+        Arc::new(AllBrokers(running.iter().map(|one| one.broker().clone()).collect()));
     serve_http(&cli, probed).await?;
     greet(&cli, &embedded, brokers);
     let signal = stop_signal().await?;
@@ -98,7 +100,8 @@ fn number_of_brokers(cli: &Cli, embedded: &Embedded) -> Result<i32, String> {
 
 /// Those of the KafkaCluster, with those of the command line on top.
 fn settings(embedded: &Embedded, given: &Values) -> Result<Values, String> {
-    let cluster = Values::new(embedded.cluster().spec.config).map_err(|error| format!("KafkaCluster: {error}"))?;
+    let cluster =
+        Values::new(embedded.cluster().spec.config).map_err(|error| format!("KafkaCluster: {error}"))?;
     Ok(cluster.with(given))
 }
 
@@ -148,7 +151,8 @@ fn greet(cli: &Cli, embedded: &Embedded, brokers: i32) {
     let server = format!("localhost:{}", cli.listen.port());
     let server = if cli.listen.ip().is_loopback() { server } else { cli.listen.to_string() };
     let last = i32::from(cli.listen.port()) + brokers - 1;
-    let ports = if brokers > 1 { format!(" (brokers 0 to {}, ports to {last})", brokers - 1) } else { String::new() };
+    let ports =
+        if brokers > 1 { format!(" (brokers 0 to {}, ports to {last})", brokers - 1) } else { String::new() };
     println!(
         "Milena {} serves Kafka clients on {server}{ports}\n\
          Data is in {} ({} topics)\n\

@@ -65,7 +65,12 @@ pub async fn run(
 }
 
 /// Answers one request; false where the client went away meanwhile.
-async fn answer(stream: &TcpStream, peer: &Arc<Peer>, broker: &Arc<Broker>, frame: Frame) -> io::Result<bool> {
+async fn answer(
+    stream: &TcpStream,
+    peer: &Arc<Peer>,
+    broker: &Arc<Broker>,
+    frame: Frame,
+) -> io::Result<bool> {
     let _memory = frame.memory;
     let mut reply = api::answer(broker, peer, frame.bytes);
     let reply = loop {

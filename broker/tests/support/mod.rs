@@ -1,5 +1,5 @@
 //! A broker as a process of its own, and the bytes that clients exchange with it.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::{
     io::{Read, Write},
@@ -98,7 +98,8 @@ impl Client {
     /// Sends a request; the answer is the body of the response in the same version.
     pub fn ask<R: Request + Encodable>(&mut self, version: i16, request: &R) -> R::Response {
         let mut body = self.ask_raw(version, request).expect("the connection was closed");
-        let response = <R::Response as kafka_protocol::protocol::Decodable>::decode(&mut body, version).unwrap();
+        let response =
+            <R::Response as kafka_protocol::protocol::Decodable>::decode(&mut body, version).unwrap();
         assert!(body.is_empty(), "{} bytes are left of the answer in version {version}", body.len());
         response
     }

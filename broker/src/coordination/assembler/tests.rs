@@ -22,7 +22,12 @@ fn topic(name: &str, id: &str) -> KafkaTopic {
 fn object(partitions: &[(&str, &str)], deleted: &[&str]) -> KafkaPartitions {
     let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
     let deleted = deleted.iter().map(|id| (id.to_string(), "2026-01-01T00:00:00Z".to_owned())).collect();
-    let spec = KafkaPartitionsSpec { cluster: "demo".into(), partitions: map(partitions), deleted, ..Default::default() };
+    let spec = KafkaPartitionsSpec {
+        cluster: "demo".into(),
+        partitions: map(partitions),
+        deleted,
+        ..Default::default()
+    };
     KafkaPartitions::new("demo-0", spec)
 }
 
@@ -78,7 +83,8 @@ fn a_topic_made_anew_under_an_old_name_takes_its_place() {
 fn what_is_no_state_is_left_out() {
     let mut assembler = Assembler::default();
     assembler.apply_topic(&topic("sample", ID));
-    assembler.apply_partitions(&object(&[(&key(ID, 1), STATE), (&key(ID, 0), "nonsense"), ("x", STATE)], &[]));
+    assembler
+        .apply_partitions(&object(&[(&key(ID, 1), STATE), (&key(ID, 0), "nonsense"), ("x", STATE)], &[]));
     let image = assembler.image();
     let sample = image.topic("sample").unwrap();
     assert_eq!(sample.partition_count(), 2);

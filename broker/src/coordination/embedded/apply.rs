@@ -83,4 +83,3 @@ fn apply_topic(store: &mut Store, topic: &KafkaTopic) -> Result<Option<String>, 
     changed.map_err(|refusal| refusal.message)?;
     Ok(Some(format!("kafkatopic/{name} configured")))
 }
-

@@ -25,7 +25,9 @@ pub enum FileError {
         source: io::Error,
     },
     /// The file holds no such object.
-    #[error("{path} is not readable as an object: {reason}. It was written by Milena; put it back from a copy, or move it away")]
+    #[error(
+        "{path} is not readable as an object: {reason}. It was written by Milena; put it back from a copy, or move it away"
+    )]
     Content {
         /// The file.
         path: PathBuf,

@@ -43,7 +43,8 @@ pub struct ManifestError {
 /// # Errors
 /// The first thing that is wrong; nothing of the file is to be applied then.
 pub fn read(file: &Path) -> Result<Vec<Manifest>, ManifestError> {
-    let refuse = |message: String| ManifestError { file: file.to_owned(), line: 1, field: String::new(), message };
+    let refuse =
+        |message: String| ManifestError { file: file.to_owned(), line: 1, field: String::new(), message };
     let size = fs::metadata(file).map_err(|error| refuse(format!("cannot be read: {error}")))?.len();
     if size > MAX_FILE_BYTES {
         return Err(refuse(format!("{size} bytes are more than the {MAX_FILE_BYTES} that are read")));
@@ -67,7 +68,8 @@ fn documents(text: &str) -> Vec<Document<'_>> {
     let (mut start, mut first_line, mut position) = (0, 0, 0);
     for (number, line) in text.split_inclusive('\n').enumerate() {
         if line.trim_end() == "---" || line.starts_with("--- ") {
-            documents.push(Document { lines_before: first_line, text: text.get(start..position).unwrap_or("") });
+            documents
+                .push(Document { lines_before: first_line, text: text.get(start..position).unwrap_or("") });
             start = position + line.len();
             first_line = number + 1;
         }
@@ -123,7 +125,9 @@ impl Document<'_> {
     ) -> Result<(), ManifestError> {
         let kept = serde_yaml::to_value(object).unwrap_or(Value::Null);
         let known = known_fields(given.get("kind").and_then(Value::as_str).unwrap_or_default());
-        let (Some(Value::Mapping(given)), kept) = (given.get("spec"), kept.get("spec")) else { return Ok(()) };
+        let (Some(Value::Mapping(given)), kept) = (given.get("spec"), kept.get("spec")) else {
+            return Ok(());
+        };
         for key in given.keys().filter_map(Value::as_str) {
             if !known.contains(&key) && kept.and_then(|kept| kept.get(key)).is_none() {
                 let message = format!("there is no such field; allowed: {}", known.join(", "));
@@ -136,7 +140,8 @@ impl Document<'_> {
     fn check_cluster(&self, file: &Path, cluster: &KafkaCluster) -> Result<(), ManifestError> {
         self.check_name(file, cluster.metadata.name.as_deref())?;
         if !(1..=100).contains(&cluster.spec.brokers) {
-            let message = format!("{} is out of range; allowed in one process: 1 to 100", cluster.spec.brokers);
+            let message =
+                format!("{} is out of range; allowed in one process: 1 to 100", cluster.spec.brokers);
             return Err(self.wrong(file, &["spec", "brokers"], &message));
         }
         self.check_config(file, &cluster.spec.config, settings::check_broker)
@@ -150,7 +155,8 @@ impl Document<'_> {
             return Err(self.wrong(file, field, &error.to_string()));
         }
         if !(1..=MAX_PARTITIONS).contains(&topic.spec.partitions) {
-            let message = format!("{} is out of range; allowed: 1 to {MAX_PARTITIONS}", topic.spec.partitions);
+            let message =
+                format!("{} is out of range; allowed: 1 to {MAX_PARTITIONS}", topic.spec.partitions);
             return Err(self.wrong(file, &["spec", "partitions"], &message));
         }
         if topic.spec.replicas != 1 {
@@ -210,7 +216,9 @@ impl Document<'_> {
         for key in field {
             let (plain, quoted) = (format!("{key}:"), format!("\"{key}\":"));
             let begins = |line: &str| {
-                line.split(['{', ',']).map(str::trim_start).any(|part| part.starts_with(&plain) || part.starts_with(&quoted))
+                line.split(['{', ','])
+                    .map(str::trim_start)
+                    .any(|part| part.starts_with(&plain) || part.starts_with(&quoted))
             };
             let behind = self.text.lines().enumerate().skip(found);
             match behind.into_iter().find(|(_, line)| begins(line)) {

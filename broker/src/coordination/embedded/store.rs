@@ -124,7 +124,8 @@ impl Store {
             return Ok(());
         }
         if old != OWN_CLUSTER || !self.topics.is_empty() {
-            let message = format!("the data directory belongs to KafkaCluster '{old}'; '{name}' needs another one");
+            let message =
+                format!("the data directory belongs to KafkaCluster '{old}'; '{name}' needs another one");
             return Err(Refusal::new(ResponseError::InvalidRequest, message));
         }
         self.cluster.metadata.name = Some(name.to_owned());
@@ -290,11 +291,8 @@ impl Store {
 
 /// The KafkaCluster of a process to which nobody has applied one.
 fn own_cluster(files: &ObjectFiles, id: Uuid) -> Result<KafkaCluster, FileError> {
-    let storage = Storage {
-        size: Quantity("1Gi".to_owned()),
-        storage_class_name: None,
-        delete_with_cluster: false,
-    };
+    let storage =
+        Storage { size: Quantity("1Gi".to_owned()), storage_class_name: None, delete_with_cluster: false };
     let spec = KafkaClusterSpec {
         brokers: 1,
         storage,

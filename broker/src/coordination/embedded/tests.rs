@@ -79,8 +79,12 @@ fn applying_twice_changes_nothing() {
                 sample}\nspec: {cluster: demo, partitions: 2}\n";
     std::fs::write(&file, text).unwrap();
     let manifests: Vec<Manifest> = manifest::read(&file).unwrap();
-    let embedded = Embedded::open(ObjectFiles::open(dir.path().join("cluster")).unwrap(), Uuid::max()).unwrap();
-    assert_eq!(embedded.apply(&manifests).unwrap(), ["kafkacluster/demo created", "kafkatopic/sample created"]);
+    let embedded =
+        Embedded::open(ObjectFiles::open(dir.path().join("cluster")).unwrap(), Uuid::max()).unwrap();
+    assert_eq!(
+        embedded.apply(&manifests).unwrap(),
+        ["kafkacluster/demo created", "kafkatopic/sample created"]
+    );
     assert!(embedded.apply(&manifests).unwrap().is_empty());
     std::fs::write(&file, text.replace("partitions: 2", "partitions: 1")).unwrap();
     let error = embedded.apply(&manifest::read(&file).unwrap()).unwrap_err();

@@ -44,6 +44,7 @@ impl Follower {
         let begun = Instant::now();
         let mut changes = watches::changes(&client, &place).ready_chunks(BATCH);
         let mut seen: Option<Arc<ClusterImage>> = None;
+        let (mut patient, mut registering) = (true, true);
         loop {
             let now = begun.elapsed();
             let expiry = self.picture.next_expiry(now).map_or(IDLE, |at| at.saturating_sub(now));
@@ -56,18 +57,16 @@ impl Follower {
                     }
                 }
                 () = sleep(expiry) => {}
-                () = sleep_until((begun + PATIENCE).into()), if self.first.is_some() && begun.elapsed() < PATIENCE => {
+                () = sleep_until((begun + PATIENCE).into()), if patient => {
+                    patient = false;
                     self.resume();
                 }
-                changed = registered.changed() => {
+                changed = registered.changed(), if registering => {
                     let epoch = registered.borrow_and_update().epoch;
                     if let Some(epoch) = epoch {
                         block_in_place(|| self.memory.remember_epoch(epoch));
                     }
-                    if changed.is_err() {
-                        // The Lease is given back: the broker stops, and this with it.
-                        return;
-                    }
+                    registering = changed.is_ok();
                 }
             }
             self.picture.judge(begun.elapsed());
@@ -84,8 +83,11 @@ impl Follower {
         }
     }
 
-    /// Goes by what is remembered, if there is something.
+    /// Goes by what is remembered, if nothing was seen yet and there is something.
     fn resume(&mut self) {
+        if self.first.is_none() {
+            return;
+        }
         match self.memory.resume() {
             Some(image) => {
                 warn!(

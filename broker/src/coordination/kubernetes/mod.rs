@@ -88,7 +88,8 @@ impl Kubernetes {
         let life = Life { identity: lease::identity(&place.pod), place: place.clone(), generation };
         let registration = Registration::start(config, life, memory.broker_epoch())?;
         let index = Arc::new(RwLock::default());
-        let topics = Topics::new(client.clone(), &place.namespace, &place.cluster, &place.pod, Arc::clone(&index));
+        let topics =
+            Topics::new(client.clone(), &place.namespace, &place.cluster, &place.pod, Arc::clone(&index));
         let (images, shown) = watch::channel(Arc::default());
         let (first, seen) = oneshot::channel();
         let picture = Picture::new(place.clone(), index);
@@ -114,13 +115,19 @@ impl Kubernetes {
         self.registration.release().await;
     }
 
-    /// The id of the topic that clients see under that name.
-    fn topic_id(&self, name: &str) -> Result<Uuid, Refusal> {
-        let image = self.images.borrow();
-        if image.from_memory {
+    /// What is remembered shows topics, and not which objects they are.
+    fn check_objects_known(&self) -> Result<(), Refusal> {
+        if self.images.borrow().from_memory {
             let message = "The Kubernetes API server cannot be reached since this broker was started.";
             return Err(Refusal::new(ResponseError::NotController, message));
         }
+        Ok(())
+    }
+
+    /// The id of the topic that clients see under that name.
+    fn topic_id(&self, name: &str) -> Result<Uuid, Refusal> {
+        self.check_objects_known()?;
+        let image = self.images.borrow();
         image.topic(name).map(|topic| topic.id).ok_or_else(|| {
             Refusal::new(ResponseError::UnknownTopicOrPartition, format!("There is no topic '{name}'."))
         })
@@ -147,6 +154,11 @@ impl Coordination for Kubernetes {
     }
 
     fn delete_topic(&self, id: Uuid) -> BoxFuture<'_, Result<(), Refusal>> {
-        async move { self.topics.delete(id).await }.boxed()
+        let known = self.check_objects_known();
+        async move {
+            known?;
+            self.topics.delete(id).await
+        }
+        .boxed()
     }
 }

@@ -60,12 +60,12 @@ impl Topics {
         for name in [names::object_name(&topic.name), names::object_name_in(&self.cluster, &topic.name)] {
             let object = self.object(&name, topic);
             let parameters = parameters();
-            match within(|| self.api.create(&parameters, &object)).await {
+            match within(Repeat::Undone, || self.api.create(&parameters, &object)).await {
                 Ok(made) => return made.topic_id().ok_or_else(|| nameless(&name)),
                 Err(Failure::Refused(status)) if status.code == 409 => {}
                 Err(failure) => return Err(failure.into()),
             }
-            let other = within(|| self.api.get_opt(&name)).await.map_err(Refusal::from)?;
+            let other = within(Repeat::Always, || self.api.get_opt(&name)).await.map_err(Refusal::from)?;
             if other.is_some_and(|other| self.is_topic(&other, &topic.name)) {
                 return Err(exists(&topic.name, &name));
             }
@@ -123,7 +123,7 @@ impl Topics {
             preconditions: Some(Preconditions { uid, resource_version: None }),
             ..Default::default()
         };
-        match within(|| self.api.delete(&name, &parameters)).await {
+        match within(Repeat::Always, || self.api.delete(&name, &parameters)).await {
             Ok(_) => Ok(()),
             // Gone, or gone and made anew by somebody else.
             Err(Failure::Refused(status)) if matches!(status.code, 404 | 409) => Ok(()),
@@ -141,18 +141,17 @@ impl Topics {
         let Some((name, _)) = self.find(id) else { return Err(gone(id)) };
         let mut last = None;
         for _ in 0..CONFLICTS {
-            let found = within(|| self.api.get_opt(&name)).await.map_err(Refusal::from)?;
+            let found = within(Repeat::Always, || self.api.get_opt(&name)).await.map_err(Refusal::from)?;
             let topic = found.filter(|topic| topic.topic_id() == Some(id)).ok_or_else(|| gone(id))?;
             let Some(spec) = change(&topic)? else { return Ok(()) };
-            let patch = json!({ "metadata": { "resourceVersion": topic.resource_version() }, "spec": spec });
-            let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
-            let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..parameters };
-            match within(|| self.api.patch(&name, &parameters, &patch)).await {
+            let patch = Patch::Merge(
+                json!({ "metadata": { "resourceVersion": topic.resource_version() }, "spec": spec }),
+            );
+            let parameters =
+                PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+            match within(Repeat::Always, || self.api.patch(&name, &parameters, &patch)).await {
                 Ok(_) => return Ok(()),
-                Err(failure @ Failure::Refused(_)) => match failure {
-                    Failure::Refused(status) if status.code == 409 => last = Some(Failure::Refused(status)),
-                    failure => return Err(failure.into()),
-                },
+                Err(Failure::Refused(status)) if status.code == 409 => last = Some(Failure::Refused(status)),
                 Err(failure) => return Err(failure.into()),
             }
         }
@@ -193,8 +192,17 @@ fn parameters() -> PostParams {
     PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() }
 }
 
-/// Calls the API server, again where it cannot be reached, within [`PATIENCE`].
-async fn within<T, F>(call: impl Fn() -> F) -> Result<T, Failure>
+/// Whether a call can be repeated when nobody knows whether it was carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Repeat {
+    /// It does nothing the second time.
+    Always,
+    /// Only if it was not.
+    Undone,
+}
+
+/// Calls the API server, again where that may help, within [`PATIENCE`].
+async fn within<T, F>(repeat: Repeat, call: impl Fn() -> F) -> Result<T, Failure>
 where
     F: Future<Output = kube::Result<T>>,
 {
@@ -205,7 +213,12 @@ where
             Ok(Err(error)) => Failure::from(error),
             Err(_) => return Err(Failure::Unknown(format!("nothing came within {PATIENCE:?}"))),
         };
-        if !matches!(failure, Failure::Unreachable(_)) || Instant::now() + PAUSE >= deadline {
+        let again = match failure {
+            Failure::Unreachable(_) => true,
+            Failure::Unknown(_) => repeat == Repeat::Always,
+            Failure::Refused(_) => false,
+        };
+        if !again || Instant::now() + PAUSE >= deadline {
             return Err(failure);
         }
         sleep(PAUSE).await;

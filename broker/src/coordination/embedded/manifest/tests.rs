@@ -28,7 +28,9 @@ fn error(text: &str) -> String {
 fn several_documents_in_a_file() {
     let text = format!("# both\n---\n{CLUSTER}---\n{TOPIC}---\n");
     let manifests = parse(Path::new("all.yaml"), &text).unwrap();
-    let [Manifest::Cluster(cluster), Manifest::Topic(topic)] = manifests.as_slice() else { panic!("{manifests:?}") };
+    let [Manifest::Cluster(cluster), Manifest::Topic(topic)] = manifests.as_slice() else {
+        panic!("{manifests:?}")
+    };
     assert_eq!(cluster.spec.brokers, 3);
     assert_eq!(topic.spec.partitions, 3);
     assert_eq!(topic.spec.config["retention.ms"].as_str(), "604800000");

@@ -15,7 +15,7 @@ fn unreadable(name: &str) -> DeserializeGuard<Lease> {
 
 fn seen(objects: &mut Objects<Lease>, events: Vec<Event<DeserializeGuard<Lease>>>) -> Vec<String> {
     let changes = events.into_iter().flat_map(|event| objects.take(Ok(event)));
-    let show = |change| match change {
+    let show = |change: Of<Lease>| match change {
         Of::Applied(object) => format!("applied {}", object.name_any()),
         Of::Gone(name) => format!("gone {name}"),
         Of::Listed => "listed".to_owned(),

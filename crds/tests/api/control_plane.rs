@@ -1,13 +1,17 @@
-//! A kube-apiserver and its etcd, alone, in a temporary directory.
+//! A kube-apiserver and its etcd, alone, in a temporary directory. Tests of several crates include this file, and each
+//! uses a part of it.
+#![allow(dead_code)]
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use kube::{Client, Config};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client, Config, ResourceExt as _};
+use milena_crds::rules;
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
 
 /// How long the API server may take to serve.
 const START: Duration = Duration::from_secs(60);
@@ -17,9 +21,14 @@ const SCALAR: &str = "MDECAQEEIMmvqdhFunVRa1xXZ7G5PYsKN7XpLkyTHaR+7iuT3GFyoAoGCC
 
 /// Runs until it is dropped.
 pub struct ControlPlane {
+    /// Of an administrator.
+    pub config: Config,
     pub client: Client,
-    _processes: Vec<Child>,
-    _directory: TempDir,
+    assets: PathBuf,
+    flags: Vec<String>,
+    api_server: Option<Process>,
+    _etcd: Process,
+    directory: TempDir,
 }
 
 /// The folder with the binaries `etcd` and `kube-apiserver`; without one the tests are skipped, but not in CI.
@@ -48,15 +57,46 @@ impl ControlPlane {
             format!("--listen-peer-urls={peer}"),
             "--unsafe-no-fsync".to_owned(),
         ];
-        let mut processes = vec![spawn(&assets.join("etcd"), directory.path(), &flags)];
+        let etcd_process = spawn(&assets.join("etcd"), directory.path(), &flags);
         let flags = api_server_flags(directory.path(), &etcd, api_port);
-        processes.push(spawn(&assets.join("kube-apiserver"), directory.path(), &flags));
         let mut config = Config::new(format!("https://127.0.0.1:{api_port}").parse().unwrap());
         config.accept_invalid_certs = true;
         config.auth_info.token = Some(TOKEN.to_owned().into());
-        let client = Client::try_from(config).unwrap();
-        tokio::time::timeout(START, wait_until_ready(&client)).await.expect("kube-apiserver did not start");
-        Self { client, _processes: processes, _directory: directory }
+        let client = Client::try_from(config.clone()).unwrap();
+        let assets = assets.to_owned();
+        let mut plane =
+            Self { config, client, assets, flags, api_server: None, _etcd: etcd_process, directory };
+        plane.start_api_server().await;
+        plane
+    }
+
+    /// Starts the API server, again where it was stopped, and waits until it serves.
+    pub async fn start_api_server(&mut self) {
+        self.api_server =
+            Some(spawn(&self.assets.join("kube-apiserver"), self.directory.path(), &self.flags));
+        tokio::time::timeout(START, wait_until_ready(&self.client))
+            .await
+            .expect("kube-apiserver did not start");
+    }
+
+    /// Kills the API server; what it stored stays in etcd.
+    pub fn stop_api_server(&mut self) {
+        self.api_server = None;
+    }
+
+    /// Installs the custom resources.
+    pub async fn install(&self) {
+        let api: Api<CustomResourceDefinition> = Api::all(self.client.clone());
+        for definition in rules::definitions() {
+            let name = definition.name_any();
+            api.patch(&name, &PatchParams::apply("test"), &Patch::Apply(&definition)).await.unwrap();
+        }
+        for definition in rules::definitions() {
+            let established = kube::runtime::conditions::is_crd_established();
+            let name = definition.name_any();
+            let wait = kube::runtime::wait::await_condition(api.clone(), &name, established);
+            tokio::time::timeout(Duration::from_secs(20), wait).await.expect("not established").unwrap();
+        }
     }
 }
 
@@ -87,12 +127,22 @@ fn api_server_flags(directory: &Path, etcd: &str, port: u16) -> Vec<String> {
     ]
 }
 
-fn spawn(program: &Path, directory: &Path, flags: &[String]) -> Child {
+/// Killed when it is dropped.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn spawn(program: &Path, directory: &Path, flags: &[String]) -> Process {
     let name = program.file_name().unwrap().to_string_lossy().into_owned();
     let log = std::fs::File::create(directory.join(format!("{name}.log"))).unwrap();
     let mut command = Command::new(program);
-    command.args(flags).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
-    command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display()))
+    command.args(flags).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    Process(command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display())))
 }
 
 fn free_ports<const N: usize>() -> [u16; N] {

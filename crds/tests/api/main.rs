@@ -4,20 +4,17 @@
 mod cases;
 mod control_plane;
 
-use std::time::Duration;
-
 use control_plane::ControlPlane;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client, ResourceExt as _};
-use milena_crds::{GROUP, KafkaTopic, VERSION, rules};
+use milena_crds::{GROUP, KafkaTopic, VERSION};
 
 #[tokio::test(flavor = "current_thread")]
 async fn the_api_server_takes_what_is_valid_and_refuses_what_is_not() {
     let Some(assets) = control_plane::assets() else { return };
     let plane = ControlPlane::start(&assets).await;
-    install(&plane.client).await;
+    plane.install().await;
     let mut wrong = Vec::new();
     for case in cases::CASES {
         let answer = apply(&plane.client, case.kind, case.name, case.spec).await;
@@ -47,20 +44,6 @@ async fn subresources(client: &Client) {
     let minimal = topics.get("minimal").await.unwrap();
     assert_eq!((minimal.spec.partitions, minimal.spec.replicas), (1, 1));
     assert!(minimal.topic_id().is_some());
-}
-
-async fn install(client: &Client) {
-    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    for definition in rules::definitions() {
-        let name = definition.name_any();
-        api.patch(&name, &PatchParams::apply("test"), &Patch::Apply(&definition)).await.unwrap();
-    }
-    for definition in rules::definitions() {
-        let established = kube::runtime::conditions::is_crd_established();
-        let name = definition.name_any();
-        let wait = kube::runtime::wait::await_condition(api.clone(), &name, established);
-        tokio::time::timeout(Duration::from_secs(20), wait).await.expect("not established").unwrap();
-    }
 }
 
 /// As `kubectl apply --server-side` does: unknown fields are errors.

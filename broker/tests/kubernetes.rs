@@ -1,0 +1,370 @@
+//! Coordination against a real API server. The operator's part, the state of partitions, is written by the test.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+#[path = "../../crds/tests/api/control_plane.rs"]
+mod control_plane;
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+use control_plane::ControlPlane;
+use k8s_openapi::api::coordination::v1::Lease;
+use kafka_protocol::ResponseError;
+use kube::{
+    Api, Resource, ResourceExt as _,
+    api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams},
+};
+use milena_broker::{
+    cluster::ClusterImage,
+    coordination::{
+        Coordination as _, NewTopic, Refusal,
+        kubernetes::{Kubernetes, Place},
+    },
+};
+use milena_crds::{
+    KafkaCluster, KafkaPartitions, KafkaPartitionsSpec, KafkaTopic, KafkaTopicSpec, names,
+    partition::Generation,
+};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep, timeout};
+use uuid::Uuid;
+
+/// Longer than anything takes that is expected to happen.
+const SOON: Duration = Duration::from_secs(20);
+const GENERATION: Generation = Generation { disk: 0x9f2c_41d7, unclean_starts: 0 };
+
+/// Cluster `demo` with its API server, and the data directory of its broker 0.
+struct Scene {
+    plane: ControlPlane,
+    data_dir: TempDir,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_takes_its_place_in_a_cluster() {
+    let Some(assets) = control_plane::assets() else { return };
+    let mut scene = Scene::new(&assets).await;
+    let broker = scene.start_broker().await;
+    scene.is_registered(1).await;
+    scene.topics_are_objects(&broker).await;
+    scene.refusals_are_kafkas(&broker).await;
+    scene.names_are_found(&broker).await;
+    scene.topics_change_and_go(&broker).await;
+    scene.idle_is_renewals_alone().await;
+    scene.an_outage_hides_nothing(&broker).await;
+    scene.a_stop_is_told(broker).await;
+    scene.a_start_without_api_server_goes_by_memory().await;
+}
+
+impl Scene {
+    async fn new(assets: &Path) -> Scene {
+        let plane = ControlPlane::start(assets).await;
+        plane.install().await;
+        let cluster = json!({
+            "apiVersion": "milena.dev/v1alpha1",
+            "kind": "KafkaCluster",
+            "metadata": { "name": "demo" },
+            "spec": { "brokers": 2, "storage": { "size": "1Gi" }, "config": { "num.partitions": "3" } },
+        });
+        let scene = Scene { plane, data_dir: TempDir::new().unwrap() };
+        let cluster = serde_json::from_value(cluster).unwrap();
+        scene.api::<KafkaCluster>().create(&PostParams::default(), &cluster).await.unwrap();
+        scene
+    }
+
+    fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.plane.client.clone(), "default")
+    }
+
+    async fn start_broker(&self) -> Kubernetes {
+        let place = Place {
+            cluster: "demo".into(),
+            namespace: "default".into(),
+            pod: "demo-0".into(),
+            broker: 0,
+            pod_ip: Some("10.0.0.7".into()),
+            rack: Some("a".into()),
+        };
+        let start = Kubernetes::start(place, GENERATION, self.data_dir.path(), self.plane.config.clone());
+        timeout(SOON, start).await.expect("no picture of the cluster").unwrap()
+    }
+
+    async fn lease(&self) -> Lease {
+        self.api::<Lease>().get("demo-0").await.unwrap()
+    }
+
+    /// Waits for the Lease of this start.
+    async fn is_registered(&self, epoch: i32) -> Lease {
+        let begun = Instant::now();
+        loop {
+            let lease = self.api::<Lease>().get_opt("demo-0").await.unwrap();
+            let registered =
+                lease.filter(|lease| lease.spec.as_ref().unwrap().lease_transitions == Some(epoch));
+            if let Some(lease) = registered {
+                assert_eq!(lease.labels()[names::CLUSTER], "demo");
+                assert_eq!(lease.labels()[names::BROKER], "0");
+                let annotation = |name: &str| lease.annotations().get(name).map(String::as_str);
+                assert_eq!(annotation(names::ENDPOINT), Some("demo-0.demo.default.svc:9092"));
+                assert_eq!(annotation(names::POD_IP), Some("10.0.0.7"));
+                assert_eq!(annotation(names::RACK), Some("a"));
+                assert_eq!(annotation(names::LOG_GENERATION), Some("9f2c41d7-0"));
+                assert_eq!(annotation(names::DRAINING), None);
+                assert_eq!(lease.owner_references()[0].kind, "KafkaCluster");
+                return lease;
+            }
+            assert!(begun.elapsed() < SOON, "not registered in broker epoch {epoch}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// What the operator does for a topic: one leader for each partition.
+    async fn lead(&self, id: Uuid, partitions: i32, epoch: i32) {
+        let state =
+            format!("replicas=0 leader=0 leaderEpoch={epoch} partitionEpoch={epoch} isr=0.{GENERATION} elr=");
+        let states: BTreeMap<String, String> =
+            (0..partitions).map(|index| (format!("{id}/{index}"), state.clone())).collect();
+        let spec = KafkaPartitionsSpec { cluster: "demo".into(), partitions: states, ..Default::default() };
+        let object = KafkaPartitions::new("demo-0", spec);
+        let parameters = PatchParams::apply("operator").force();
+        self.api::<KafkaPartitions>().patch("demo-0", &parameters, &Patch::Apply(&object)).await.unwrap();
+    }
+
+    async fn topics_are_objects(&self, broker: &Kubernetes) {
+        let image = broker.image().borrow().clone();
+        assert!(!image.from_memory);
+        let cluster = self.api::<KafkaCluster>().get("demo").await.unwrap();
+        let id = names::kafka_uuid(Uuid::parse_str(&cluster.uid().unwrap()).unwrap());
+        assert_eq!(*image.cluster_id, *id);
+        assert_eq!(image.settings["num.partitions"].as_str(), "3");
+        assert_eq!(image.brokers[&0].rack.as_deref(), Some("a"));
+
+        let id = broker.create_topic(topic("Orders.v1", 2)).await.unwrap();
+        let object = names::object_name("Orders.v1");
+        let made = self.api::<KafkaTopic>().get(&object).await.unwrap();
+        assert_eq!(made.topic_id(), Some(id));
+        assert_eq!(made.spec.topic_name.as_deref(), Some("Orders.v1"));
+        assert_eq!((made.spec.partitions, made.spec.cluster.as_str()), (2, "demo"));
+        assert_eq!(made.labels()[names::CLUSTER], "demo");
+        assert!(broker.image().borrow().topic("Orders.v1").is_none(), "without partitions it is not there");
+        self.lead(id, 2, 1).await;
+        sees(broker, |image| image.topic("Orders.v1").is_some_and(|topic| topic.partition_count() == 2))
+            .await;
+
+        // One made by kubectl is seen, too; one of another cluster is not.
+        self.make("mine", "demo", None).await;
+        self.make("others", "elsewhere", None).await;
+        let id = self.api::<KafkaTopic>().get("mine").await.unwrap().topic_id().unwrap();
+        self.lead(id, 1, 1).await;
+        sees(broker, |image| image.topic("mine").is_some() && image.topic("Orders.v1").is_none()).await;
+        assert!(broker.image().borrow().topic("others").is_none());
+    }
+
+    async fn make(&self, object: &str, cluster: &str, topic: Option<&str>) {
+        let spec = KafkaTopicSpec {
+            cluster: cluster.into(),
+            topic_name: topic.map(str::to_owned),
+            partitions: 1,
+            replicas: 1,
+            config: BTreeMap::new(),
+        };
+        let metadata = ObjectMeta { name: Some(object.to_owned()), ..ObjectMeta::default() };
+        let topic = KafkaTopic { metadata, spec, status: None };
+        self.api::<KafkaTopic>().create(&PostParams::default(), &topic).await.unwrap();
+    }
+
+    async fn refusals_are_kafkas(&self, broker: &Kubernetes) {
+        let refused = broker.create_topic(topic("mine", 1)).await.unwrap_err();
+        assert_eq!(refused.code, ResponseError::TopicAlreadyExists);
+        let refused = broker.create_topic(NewTopic { replicas: 3, ..topic("three", 1) }).await.unwrap_err();
+        assert_eq!(refused.code, ResponseError::InvalidReplicationFactor);
+        assert!(refused.message.contains("later version"), "{refused}");
+        let config = [("retention.ms".to_owned(), "-7".into())].into();
+        let refused = broker.create_topic(NewTopic { config, ..topic("configured", 1) }).await.unwrap_err();
+        assert_eq!(refused.code, ResponseError::InvalidConfig);
+        assert!(refused.message.contains("at least -1"), "{refused}");
+        let refused = broker.create_topic(topic("many", 10_001)).await.unwrap_err();
+        assert_eq!(refused.code, ResponseError::InvalidPartitions);
+        let refused = broker.create_topic(topic("no/name", 1)).await.unwrap_err();
+        assert_eq!(refused.code, ResponseError::InvalidTopicException);
+    }
+
+    /// Names that others have taken: by another cluster, and by an object that nobody acts on yet.
+    async fn names_are_found(&self, broker: &Kubernetes) {
+        let id = broker.create_topic(topic("others", 1)).await.unwrap();
+        let made = self.api::<KafkaTopic>().get(&names::object_name_in("demo", "others")).await.unwrap();
+        assert_eq!((made.topic_id(), made.topic_name()), (Some(id), "others"));
+        let refused = broker.create_topic(topic("others", 1)).await.unwrap_err();
+        assert_eq!(refused.code, ResponseError::TopicAlreadyExists);
+
+        self.make("claimed-by-kubectl", "demo", Some("Claimed")).await;
+        let claimed = async {
+            loop {
+                match broker.create_topic(topic("Claimed", 1)).await {
+                    Err(refused) => return refused,
+                    // The watch was not there yet; Kafka's own name is free in the API server.
+                    Ok(_) => {
+                        let object = names::object_name("Claimed");
+                        self.api::<KafkaTopic>().delete(&object, &DeleteParams::default()).await.unwrap();
+                    }
+                }
+            }
+        };
+        let refused: Refusal = timeout(SOON, claimed).await.unwrap();
+        assert_eq!(refused.code, ResponseError::TopicAlreadyExists);
+    }
+
+    async fn topics_change_and_go(&self, broker: &Kubernetes) {
+        let api = self.api::<KafkaTopic>();
+        broker.grow_topic("mine", 4).await.unwrap();
+        assert_eq!(api.get("mine").await.unwrap().spec.partitions, 4);
+        broker.grow_topic("mine", 4).await.unwrap();
+        let refused = broker.grow_topic("mine", 3).await.unwrap_err();
+        assert_eq!(refused.code, ResponseError::InvalidPartitions);
+        assert_eq!(api.get("mine").await.unwrap().spec.partitions, 4);
+
+        let change = |pairs: &[(&str, Option<&str>)]| {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), value.map(str::to_owned))).collect()
+        };
+        broker
+            .alter_topic("mine", change(&[("retention.ms", Some("5")), ("flush.ms", Some("9"))]))
+            .await
+            .unwrap();
+        broker.alter_topic("mine", change(&[("flush.ms", None), ("segment.ms", None)])).await.unwrap();
+        let config = api.get("mine").await.unwrap().spec.config;
+        assert_eq!(config, [("retention.ms".to_owned(), "5".into())].into());
+        sees(broker, |image| image.topic("mine").is_some_and(|topic| topic.config == config)).await;
+        let refused = broker.alter_topic("mine", change(&[("flush.ms", Some("x"))])).await.unwrap_err();
+        assert_eq!(refused.code, ResponseError::InvalidConfig);
+        let refused = broker.alter_topic("none", change(&[])).await.unwrap_err();
+        assert_eq!(refused.code, ResponseError::UnknownTopicOrPartition);
+
+        let id = broker.image().borrow().topic("mine").unwrap().id;
+        broker.delete_topic(id).await.unwrap();
+        assert!(api.get_opt("mine").await.unwrap().is_none());
+        sees(broker, |image| image.topic("mine").is_none()).await;
+        broker.delete_topic(id).await.unwrap();
+        assert!(broker.image().borrow().known.contains(&id), "its deletion is not recorded yet");
+    }
+
+    /// Nothing but the Lease is written, once a second.
+    async fn idle_is_renewals_alone(&self) {
+        let before = (self.versions().await, self.lease().await);
+        let mut renewals = 0;
+        let mut last = before.1.resource_version();
+        let until = Instant::now() + Duration::from_secs(4);
+        while Instant::now() < until {
+            let version = self.lease().await.resource_version();
+            renewals += i32::from(version != last);
+            last = version;
+            sleep(Duration::from_millis(100)).await;
+        }
+        assert!((2..=5).contains(&renewals), "{renewals} renewals in 4 s");
+        assert_eq!(self.versions().await, before.0);
+        let lease = self.lease().await;
+        assert_eq!(lease.annotations(), before.1.annotations());
+    }
+
+    /// Name and version of every object but the Leases.
+    async fn versions(&self) -> Vec<(String, Option<String>)> {
+        let all = ListParams::default();
+        let mut versions = Vec::new();
+        let mut add = |name: String, version| versions.push((name, version));
+        for topic in self.api::<KafkaTopic>().list(&all).await.unwrap() {
+            add(topic.name_any(), topic.resource_version());
+        }
+        for object in self.api::<KafkaPartitions>().list(&all).await.unwrap() {
+            add(object.name_any(), object.resource_version());
+        }
+        for cluster in self.api::<KafkaCluster>().list(&all).await.unwrap() {
+            add(cluster.name_any(), cluster.resource_version());
+        }
+        versions
+    }
+
+    async fn an_outage_hides_nothing(&mut self, broker: &Kubernetes) {
+        let id = broker.create_topic(topic("kept", 1)).await.unwrap();
+        self.lead(id, 1, 3).await;
+        sees(broker, |image| image.topic("kept").is_some()).await;
+        self.plane.stop_api_server();
+        let mut registration = broker.registration();
+        let away = registration.wait_for(|state| !state.reachable);
+        timeout(SOON, away).await.expect("the outage is not noticed").unwrap();
+        sleep(Duration::from_secs(4)).await;
+        let image = broker.image().borrow().clone();
+        assert!(image.topic("kept").is_some());
+        assert!(image.brokers[&0].alive);
+        let begun = Instant::now();
+        let refused = broker.delete_topic(id).await.unwrap_err();
+        assert_eq!(refused.code, ResponseError::NotController, "{refused}");
+        assert!(begun.elapsed() < SOON);
+
+        // A request that comes shortly before the API server does is answered.
+        let (made, ()) =
+            tokio::join!(broker.create_topic(topic("patient", 1)), self.plane.start_api_server());
+        if let Err(refused) = &made {
+            assert_eq!(refused.code, ResponseError::NotController, "{refused}");
+        }
+        self.make("later", "demo", None).await;
+        let later = self.api::<KafkaTopic>().get("later").await.unwrap().topic_id().unwrap();
+        self.lead(later, 1, 1).await;
+        sees(broker, |image| image.topic("later").is_some() && image.topic("kept").is_none()).await;
+        self.lead(id, 1, 3).await;
+        sees(broker, |image| image.topic("kept").is_some()).await;
+        timeout(SOON, registration.wait_for(|state| state.reachable)).await.unwrap().unwrap();
+        assert_eq!(self.lease().await.spec.unwrap().lease_transitions, Some(1), "the same life");
+    }
+
+    async fn a_stop_is_told(&self, broker: Kubernetes) {
+        broker.drain();
+        let begun = Instant::now();
+        while self.lease().await.annotations().get(names::DRAINING).is_none() {
+            assert!(begun.elapsed() < SOON);
+            sleep(Duration::from_millis(20)).await;
+        }
+        timeout(SOON, broker.release()).await.unwrap();
+        let spec = self.lease().await.spec.unwrap();
+        assert_eq!((spec.holder_identity, spec.lease_transitions), (None, Some(1)));
+    }
+
+    async fn a_start_without_api_server_goes_by_memory(&mut self) {
+        self.plane.stop_api_server();
+        let broker = self.start_broker().await;
+        let mut images = broker.image();
+        let known = images.borrow_and_update().clone();
+        assert!(known.from_memory);
+        let kept = known.topic("kept").unwrap();
+        assert_eq!(kept.partition(0).unwrap().leader_epoch, 3);
+        assert_eq!(known.settings["num.partitions"].as_str(), "3");
+        let refused = broker.grow_topic("kept", 9).await.unwrap_err();
+        assert_eq!(refused.code, ResponseError::NotController);
+
+        self.plane.start_api_server().await;
+        sees(&broker, |image| !image.from_memory && image.topic("kept").is_some()).await;
+        self.is_registered(2).await;
+
+        // A Lease that somebody deletes comes back, of the same life.
+        self.api::<Lease>().delete("demo-0", &DeleteParams::default()).await.unwrap();
+        self.is_registered(2).await;
+
+        // A backup of etcd is older than what the broker has seen: it does not act on it.
+        let id = broker.image().borrow().topic("kept").unwrap().id;
+        self.lead(id, 1, 2).await;
+        sees(&broker, |image| image.topic("kept").is_some_and(|topic| topic.partition(0).is_none())).await;
+        self.lead(id, 1, 4).await;
+        sees(&broker, |image| image.topic("kept").is_some_and(|topic| topic.partition(0).is_some())).await;
+    }
+}
+
+fn topic(name: &str, partitions: i32) -> NewTopic {
+    NewTopic { name: name.to_owned(), partitions, replicas: 1, config: BTreeMap::new() }
+}
+
+/// Waits until the broker's picture is as expected.
+async fn sees(broker: &Kubernetes, expected: impl Fn(&ClusterImage) -> bool) {
+    let mut images = broker.image();
+    let seen = images.wait_for(|image: &Arc<ClusterImage>| expected(image));
+    let done = timeout(SOON, seen).await.map(|seen| seen.is_ok());
+    assert_eq!(done.ok(), Some(true), "{:?}", broker.image().borrow());
+}

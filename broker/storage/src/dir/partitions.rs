@@ -12,7 +12,7 @@ use super::LogDir;
 use crate::{
     config::LogConfig,
     error::StorageError,
-    fs::{failed, sync_dir},
+    fs::failed,
     log::{Log, RecoveryReport},
     metadata,
 };
@@ -132,8 +132,9 @@ impl LogDir {
         Log::open(&self.partition_path(tp), config, self.log_start(tp), now_ms)
     }
 
-    /// Takes a partition's directory out of the way, durably, to be deleted. The answer is its new path, for
-    /// [`remove_directory`], which can be slow and needs no lock. Call [`Log::delete`] first where it is open.
+    /// Takes a partition's directory out of the way, to be deleted. The answer is its new path, for
+    /// [`remove_directory`], which can be slow and needs no lock. Call [`Log::delete`] first where it is open. After
+    /// a power cut the directory may be back.
     ///
     /// # Errors
     /// The directory cannot be renamed.
@@ -141,7 +142,7 @@ impl LogDir {
         self.rename_away(tp, DELETE_SUFFIX)
     }
 
-    /// Takes a partition's directory out of the way, durably, and keeps it.
+    /// Takes a partition's directory out of the way, and keeps it.
     ///
     /// # Errors
     /// The directory cannot be renamed.
@@ -159,7 +160,6 @@ impl LogDir {
         let name: String = tp.to_string().chars().take(room).collect();
         let to = self.path.join(format!("{name}{tail}"));
         fs::rename(&from, &to).map_err(failed("rename", &from))?;
-        sync_dir(&self.path)?;
         Ok(to)
     }
 }

@@ -3,8 +3,8 @@
 mod entry;
 mod table;
 
-pub(crate) use entry::{OffsetEntry, TimeEntry};
-pub(crate) use table::IndexTable;
+pub(crate) use entry::{IndexEntry, OffsetEntry, TimeEntry};
+pub(crate) use table::{IndexTable, Lookup};
 
 use std::path::Path;
 
@@ -57,7 +57,8 @@ impl SegmentIndex {
         if offsets.last().is_some_and(|entry| entry.relative < 0 || u64::from(entry.position) >= size) {
             return Ok(None);
         }
-        if times.last().is_some_and(|entry| entry.relative < 0 || entry.timestamp < 0) {
+        // A file that a power cut has emptied looks like an index without entries, but a sealed segment has one.
+        if times.last().is_none_or(|entry| entry.relative < 0 || entry.timestamp < 0) {
             return Ok(None);
         }
         let max_timestamp = times.last().map_or(IndexedTimestamp::NONE, TimeEntry::indexed_timestamp);

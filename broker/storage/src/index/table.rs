@@ -25,6 +25,15 @@ pub(crate) struct IndexTable<E> {
     last: Option<E>,
 }
 
+/// What memory knows of a lookup.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Lookup<E> {
+    /// The entry.
+    Found(E),
+    /// It is among so many entries of the file, if there is one.
+    InFile(u32),
+}
+
 impl<E: IndexEntry> IndexTable<E> {
     /// No entries, no file.
     pub(crate) fn new() -> IndexTable<E> {
@@ -112,32 +121,44 @@ impl<E: IndexEntry> IndexTable<E> {
         fs::open_or_create(&path).map(drop).map_err(failed("create", &path))
     }
 
-    /// The newest entry for which `holds` is true. `holds` is true for the oldest entries and false for the rest.
+    /// The newest entry for which `holds` is true, as far as memory tells. `holds` is true for the oldest entries and
+    /// false for the rest.
+    pub(crate) fn last_pending(&self, holds: impl Fn(&E) -> bool) -> Lookup<E> {
+        let pending = self.pending.partition_point(holds);
+        match pending.checked_sub(1).and_then(|i| self.pending.get(i)) {
+            Some(entry) => Lookup::Found(*entry),
+            None => Lookup::InFile(self.in_file),
+        }
+    }
+
+    /// The newest entry for which `holds` is true.
     pub(crate) fn last_where(
         &self,
         dir: &Path,
         base_offset: i64,
         holds: impl Fn(&E) -> bool,
     ) -> Result<Option<E>, StorageError> {
-        let pending = self.pending.partition_point(&holds);
-        if let Some(entry) = pending.checked_sub(1).and_then(|i| self.pending.get(i)) {
-            return Ok(Some(*entry));
+        match self.last_pending(&holds) {
+            Lookup::Found(entry) => Ok(Some(entry)),
+            Lookup::InFile(count) => {
+                Ok(Self::last_in_file(dir, base_offset, count, holds)?.map(|(_, entry)| entry))
+            }
         }
-        Ok(self.last_in_file(dir, base_offset, holds)?.map(|(_, entry)| entry))
     }
 
-    fn last_in_file(
-        &self,
+    /// As [`IndexTable::last_where`] among the first `count` entries of the file, with its slot.
+    pub(crate) fn last_in_file(
         dir: &Path,
         base_offset: i64,
+        count: u32,
         holds: impl Fn(&E) -> bool,
     ) -> Result<Option<(u32, E)>, StorageError> {
-        if self.in_file == 0 {
+        if count == 0 {
             return Ok(None);
         }
         let path = Self::path(dir, base_offset);
         let file = File::open(&path).map_err(failed("open", &path))?;
-        let (mut low, mut high) = (0u32, self.in_file);
+        let (mut low, mut high) = (0u32, count);
         while high.saturating_sub(low) > BLOCK_ENTRIES {
             let middle = low.midpoint(high);
             match Self::read(&file, &path, middle, 1)?.first() {
@@ -166,7 +187,7 @@ impl<E: IndexEntry> IndexTable<E> {
             self.last = self.pending.last().copied();
             return Ok(());
         }
-        let kept = self.last_in_file(dir, base_offset, holds)?;
+        let kept = Self::last_in_file(dir, base_offset, self.in_file, holds)?;
         let in_file = kept.map_or(0, |(slot, _)| slot.saturating_add(1));
         if in_file < self.in_file {
             let path = Self::path(dir, base_offset);

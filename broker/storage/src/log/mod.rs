@@ -27,6 +27,7 @@ use crate::{
     config::LogConfig,
     epochs::{EpochEnd, EpochEntry},
     error::StorageError,
+    metadata,
     producer::ProducerState,
     reader::LogReader,
     segment::Segment,
@@ -66,6 +67,18 @@ impl Log {
     /// The topic's id, where `partition.metadata` names it.
     pub fn topic_id(&self) -> Option<Uuid> {
         self.topic_id
+    }
+
+    /// Writes down which topic the log belongs to, where that is not known: a power cut may have taken the file.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn set_topic_id(&mut self, id: Uuid) -> Result<(), StorageError> {
+        if self.topic_id.is_none() {
+            metadata::write(&self.shared.dir, id)?;
+            self.topic_id = Some(id);
+        }
+        Ok(())
     }
 
     /// The settings in force.

@@ -137,8 +137,12 @@ impl Pass<'_> {
     fn settle(&self, result: PassResult, epochs: &mut LeaderEpochs) -> Result<Found, StorageError> {
         let segment = self.segment;
         // The checkpoint may tell of epochs whose records a crash took. The batches know.
-        epochs.truncate_from_end(result.epochs.first().map_or(segment.base_offset, |(_, offset)| *offset));
-        result.epochs.iter().for_each(|(epoch, offset)| epochs.assign(*epoch, *offset));
+        let mut told = epochs.clone();
+        told.truncate_from_end(result.epochs.first().map_or(segment.base_offset, |(_, offset)| *offset));
+        result.epochs.iter().for_each(|(epoch, offset)| told.assign(*epoch, *offset));
+        if told.entries() != epochs.entries() {
+            *epochs = told;
+        }
         let cut_bytes = segment.size().saturating_sub(result.good);
         if result.bad.is_some() {
             cut(segment, result.good)?;

@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 use crate::{
     error::StorageError,
     fs::{self, failed},
-    index::{IndexedTimestamp, OffsetEntry, SegmentIndex},
+    index::{IndexEntry, IndexTable, IndexedTimestamp, Lookup, OffsetEntry, SegmentIndex, TimeEntry},
 };
 
 /// A segment, shared by the log that writes it and its readers.
@@ -154,11 +154,11 @@ impl Segment {
         work: impl FnOnce(&mut SegmentIndex) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
         let mut slot = self.index.lock();
-        let index = match slot.take() {
+        let index = match &mut *slot {
             Some(index) => index,
-            None => self.load_index().map_err(|error| self.removed_or(error))?,
+            empty => empty.insert(self.load_index().map_err(|error| self.removed_or(error))?),
         };
-        work(slot.insert(index)).map_err(|error| self.removed_or(error))
+        work(index).map_err(|error| self.removed_or(error))
     }
 
     /// What goes wrong with files that were removed on purpose is no error of theirs.
@@ -197,17 +197,30 @@ impl Segment {
     /// A position at or before the batch that contains `offset`, as near as the index knows.
     pub(crate) fn position_before(&self, offset: i64) -> Result<u64, StorageError> {
         let target = offset.saturating_sub(self.base_offset);
-        let entry = self.with_index(|index| {
-            index.offsets.last_where(&self.dir, self.base_offset, |entry| i64::from(entry.relative) <= target)
-        })?;
-        Ok(entry.map_or(0, |OffsetEntry { position, .. }| u64::from(position)))
+        let holds = |entry: &OffsetEntry| i64::from(entry.relative) <= target;
+        let found = self.with_index(|index| Ok(index.offsets.last_pending(holds)))?;
+        Ok(self.finish_lookup(found, holds)?.map_or(0, |entry| u64::from(entry.position)))
+    }
+
+    /// The part of a lookup that reads a file, for which nobody has to wait.
+    fn finish_lookup<E: IndexEntry>(
+        &self,
+        found: Lookup<E>,
+        holds: impl Fn(&E) -> bool,
+    ) -> Result<Option<E>, StorageError> {
+        match found {
+            Lookup::Found(entry) => Ok(Some(entry)),
+            Lookup::InFile(count) => IndexTable::last_in_file(&self.dir, self.base_offset, count, holds)
+                .map(|found| found.map(|(_, entry)| entry))
+                .map_err(|error| self.removed_or(error)),
+        }
     }
 
     /// A position before which no batch from offset `from` on has that timestamp or a later one.
     pub(crate) fn position_before_time(&self, timestamp: i64, from: i64) -> Result<u64, StorageError> {
-        let entry = self.with_index(|index| {
-            index.times.last_where(&self.dir, self.base_offset, |e| e.timestamp < timestamp)
-        })?;
+        let holds = |entry: &TimeEntry| entry.timestamp < timestamp;
+        let found = self.with_index(|index| Ok(index.times.last_pending(holds)))?;
+        let entry = self.finish_lookup(found, holds)?;
         let offset = entry.map_or(0, |entry| i64::from(entry.relative)).saturating_add(self.base_offset);
         self.position_before(offset.max(from))
     }

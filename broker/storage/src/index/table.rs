@@ -210,3 +210,6 @@ impl<E: IndexEntry> IndexTable<E> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

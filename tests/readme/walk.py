@@ -1,0 +1,126 @@
+"""Goes one of the README's walks, as its reader would: in one folder, step by step."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import page
+from harness import tools, venvs, wait
+
+BIN = Path(__file__).parent / "bin"
+STEP = 90
+"""Longest time that a step may take, in seconds."""
+# Runs a program of the page with the library's log on stderr, which says when a consumer listens.
+LISTENING = "import logging, sys; logging.basicConfig(level=logging.DEBUG); exec(compile(sys.argv[1], 'page', 'exec'))"
+# A consumer of several brokers has asked each of them by then: a fetch that finds nothing is asked twice a second.
+FETCHES = 6
+
+
+class Output:
+    """What a step prints, and which of its lines were expected already."""
+
+    def __init__(self):
+        self.file = tempfile.TemporaryFile("w+", errors="replace")
+        self.matched = set()
+
+    def text(self):
+        self.file.seek(0)
+        return self.file.read()
+
+    def take(self, expected):
+        """Whether a line that nobody took yet is as expected."""
+        wanted = page.pattern(expected)
+        for number, line in enumerate(self.text().splitlines()):
+            if number not in self.matched and wanted.fullmatch(page.tidy(line)):
+                self.matched.add(number)
+                return True
+        return False
+
+
+class Walk:
+    """One walk. `inside` is put before the page's Python programs: where they run."""
+
+    def __init__(self, folder, inside=()):
+        self.folder, self.inside = folder, list(inside)
+        self.running, self.fresh = [], []
+        self.environment = {
+            **tools.environment(),
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "PYTHON": sys.executable,
+        }
+
+    def go(self, blocks):
+        try:
+            for block in blocks:
+                {"sh": self.shell, "python": self.python, "text": self.expect}[block.language](block)
+        finally:
+            for process, _, _ in reversed(self.running):
+                end(process, signal.SIGTERM)
+
+    def shell(self, block):
+        if block.text.startswith("cargo run"):
+            self.stop_broker()
+        self.step(block, ["bash", "-euo", "pipefail", "-c", block.text])
+
+    def python(self, block):
+        python = str(venvs.python("kafka-python-3.0.12"))
+        _, log = self.step(block, [*self.inside, python, "-u", "-c", LISTENING, block.text], log=Output())
+        if block.stays:
+            fetches = 1 if not self.inside else FETCHES
+            wait.until(lambda: log.text().count("FetchRequest") >= fetches, 60, f"{block.where}: the consumer listens")
+
+    def step(self, block, command, log=None):
+        output = Output()
+        errors = log.file if log else subprocess.STDOUT
+        process = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output.file,
+            stderr=errors,
+            start_new_session=True,
+        )
+        if block.stays:
+            self.running.append((process, output, block))
+            return output, log
+        self.fresh.append(output)
+        try:
+            status = process.wait(STEP)
+        except subprocess.TimeoutExpired:
+            end(process, signal.SIGKILL)
+            status = f"nothing after {STEP} s"
+        assert status == 0, f"{block.where}: {status}\n{block.text}\n{output.text()}\n{log.text()[-4000:] if log else ''}"
+        return output, log
+
+    def stop_broker(self):
+        """Ctrl-C, if a broker runs."""
+        for entry in [entry for entry in self.running if entry[2].text.startswith("cargo run")]:
+            self.running.remove(entry)
+            assert end(entry[0], signal.SIGINT) == 0, f"{entry[2].where}: stopped, but not well\n{entry[1].text()}"
+
+    def expect(self, block):
+        """Each line must have been printed, or be printed soon by what stays."""
+        outputs = [*self.fresh, *(output for _, output, _ in self.running)]
+        for line in filter(str.strip, block.text.splitlines()):
+            try:
+                wait.until(lambda line=line: any(output.take(line) for output in outputs), 30, line)
+            except wait.Deadline:
+                seen = "\n".join(output.text() for output in outputs)
+                raise AssertionError(f"{block.where}: nowhere\n  {line}\nbut\n{seen}") from None
+        self.fresh.clear()
+
+
+def end(process, how):
+    """Ends a step that stays, with all that it started; its exit status."""
+    if process.poll() is None:
+        os.killpg(process.pid, how)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    return process.returncode

@@ -7,8 +7,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-import page
 from harness import tools, venvs, wait
+
+import page
 
 BIN = Path(__file__).parent / "bin"
 STEP = 90
@@ -93,7 +94,9 @@ class Walk:
         except subprocess.TimeoutExpired:
             end(process, signal.SIGKILL)
             status = f"nothing after {STEP} s"
-        assert status == 0, f"{block.where}: {status}\n{block.text}\n{output.text()}\n{log.text()[-4000:] if log else ''}"
+        assert status == 0, (
+            f"{block.where}: {status}\n{block.text}\n{output.text()}\n{log.text()[-4000:] if log else ''}"
+        )
         return output, log
 
     def stop_broker(self):

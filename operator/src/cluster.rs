@@ -18,6 +18,7 @@ use std::time::Duration;
 use kube::ResourceExt as _;
 use kube::core::DynamicObject;
 use milena_crds::{KafkaCluster, names};
+use tokio::time::timeout;
 
 use crate::context::Context;
 use crate::error::Error;
@@ -32,6 +33,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Wait after a round that failed, doubled up to the longest.
 const RETRY: Duration = Duration::from_millis(250);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
+/// Wait before a cluster is looked at again that something unwatched stands in the way of.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// What a round sees: step one.
 struct Observed {
@@ -60,7 +63,14 @@ pub async fn run(handle: Arc<Handle>, context: Context) {
             let result = round(&handle, &context, &observed, &mut memory).await;
             context.metrics.reconciled("cluster", result.as_ref().err().is_none_or(Error::is_harmless));
             match result {
-                Ok(()) => failures = 0,
+                Ok(settled) => {
+                    failures = 0;
+                    if !settled {
+                        // What stands in the way is nothing that is watched: a volume's class, an object of others.
+                        let _ = timeout(LOOK_AGAIN, handle.wake_objects.notified()).await;
+                        continue;
+                    }
+                }
                 Err(error) => {
                     log(&handle, &error);
                     wait(failures).await;
@@ -107,13 +117,13 @@ pub fn is_paused(cluster: &KafkaCluster) -> bool {
     cluster.annotations().get(names::PAUSED).is_some_and(|value| value == "true")
 }
 
-/// The steps two to five.
+/// The steps two to five. Answers whether only a change of what is watched can change the outcome.
 async fn round(
     handle: &Handle,
     context: &Context,
     observed: &Observed,
     memory: &mut Memory,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let resolved = validate::validate(&observed.cluster, &context.defaults, observed.summary.brokers_in_use);
     let outcome = match &resolved {
         Ok(resolved) => {
@@ -122,6 +132,7 @@ async fn round(
         }
         Err(invalid) => Err(apply::Problem::Spec(invalid.clone())),
     };
+    let settled = resolved.is_err() || !matches!(outcome, Err(apply::Problem::Spec(_)));
     let (problem, error) = match outcome {
         Ok(()) => (None, None),
         Err(apply::Problem::Spec(invalid)) => (Some(invalid), None),
@@ -131,6 +142,6 @@ async fn round(
     status::report(handle, context, blocked.as_ref(), problem, &mut memory.told).await?;
     match error {
         Some(error) => Err(error),
-        None => Ok(()),
+        None => Ok(settled),
     }
 }

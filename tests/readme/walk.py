@@ -12,8 +12,8 @@ from harness import tools, venvs, wait
 import page
 
 BIN = Path(__file__).parent / "bin"
+# Longest time that a step may take, in seconds.
 STEP = 90
-"""Longest time that a step may take, in seconds."""
 # Runs a program of the page with the library's log on stderr, which says when a consumer listens.
 LISTENING = "import logging, sys; logging.basicConfig(level=logging.DEBUG); exec(compile(sys.argv[1], 'page', 'exec'))"
 # A consumer of several brokers has asked each of them by then: a fetch that finds nothing is asked twice a second.
@@ -94,9 +94,10 @@ class Walk:
         except subprocess.TimeoutExpired:
             end(process, signal.SIGKILL)
             status = f"nothing after {STEP} s"
-        assert status == 0, (
-            f"{block.where}: {status}\n{block.text}\n{output.text()}\n{log.text()[-4000:] if log else ''}"
-        )
+        said = output.text() + (log.text()[-4000:] if log else "")
+        assert status == 0, f"{block.where}: {status}
+{block.text}
+{said}"
         return output, log
 
     def stop_broker(self):

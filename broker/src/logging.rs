@@ -6,12 +6,15 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::LogFormat;
 
+/// The client of the API server tells every failed attempt; who asked says what matters of it, once.
+const QUIET: &str = "kube_client=off,kube_runtime=off";
+
 /// Starts logging. `levels` is a level, or levels by module as in `info,milena_broker::api=debug`.
 ///
 /// # Errors
 /// Levels that cannot be read.
 pub fn start(levels: &str, format: LogFormat) -> Result<(), String> {
-    let filter = EnvFilter::try_new(levels)
+    let filter = EnvFilter::try_new(format!("{QUIET},{levels}"))
         .map_err(|error| format!("--log {levels}: {error}; allowed: error, warn, info, debug, trace"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -40,7 +40,6 @@ pub async fn run(cli: Cli) -> Result<(), String> {
     let probes = Arc::new(Probes::default());
     // The kubelet asks before the broker knows its cluster.
     serve_http(&cli, probes.clone()).await?;
-    let listener = listen(cli.listen, "--listen").await?;
     let api_server =
         Config::infer().await.map_err(|error| format!("cannot find the Kubernetes API server: {error}"))?;
     let owner = Owner { cluster_id: None, node_id: place.broker };
@@ -56,6 +55,8 @@ pub async fn run(cli: Cli) -> Result<(), String> {
             return Ok(());
         }
     };
+    // Not before: who connects now is answered as soon as the logs are open.
+    let listener = listen(cli.listen, "--listen").await?;
     let kubernetes = Arc::new(kubernetes);
     let config = Arc::new(BrokerConfig::new(layers.in_force(&kubernetes.image().borrow())));
     let path = dir.path().to_owned();

@@ -21,16 +21,24 @@ pub struct Process {
     pub port: u16,
     pub data: TempDir,
     args: Vec<String>,
+    variables: Vec<(String, String)>,
 }
 
 impl Process {
     /// A broker on a free port with an empty data directory.
     pub fn start(args: &[&str]) -> Process {
+        Process::start_with(args, &[])
+    }
+
+    /// The same, with these environment variables.
+    pub fn start_with(args: &[&str], variables: &[(&str, &str)]) -> Process {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let variables: Vec<(String, String)> =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let data = tempfile::tempdir().unwrap();
-        let child = spawn(port, &data, &args);
-        let process = Process { child, port, data, args };
+        let child = spawn(port, &data, &args, &variables);
+        let process = Process { child, port, data, args, variables };
         process.wait();
         process
     }
@@ -47,8 +55,15 @@ impl Process {
     pub fn kill_and_restart(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        self.child = spawn(self.port, &self.data, &self.args);
+        self.child = spawn(self.port, &self.data, &self.args, &self.variables);
         self.wait();
+    }
+
+    /// Stops it with SIGTERM, and says whether it ended in order.
+    pub fn terminate(&mut self) -> bool {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.child.wait().unwrap().success()
     }
 
     pub fn is_running(&mut self) -> bool {
@@ -70,12 +85,13 @@ impl Process {
     }
 }
 
-fn spawn(port: u16, data: &TempDir, args: &Vec<String>) -> Child {
+fn spawn(port: u16, data: &TempDir, args: &[String], variables: &[(String, String)]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_milena-broker"))
         .args(["--listen", &format!("127.0.0.1:{port}"), "--log", "warn"])
         .arg("--data-dir")
         .arg(data.path())
         .args(args)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::null())
         .spawn()
         .unwrap()

@@ -79,6 +79,20 @@ impl ControlPlane {
             .expect("kube-apiserver did not start");
     }
 
+    /// A kubeconfig file of an administrator.
+    pub fn kubeconfig(&self) -> String {
+        let server = self.config.cluster_url.to_string();
+        serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "test",
+            "clusters": [{ "name": "test", "cluster": { "server": server, "insecure-skip-tls-verify": true } }],
+            "users": [{ "name": "test", "user": { "token": TOKEN } }],
+            "contexts": [{ "name": "test", "context": { "cluster": "test", "user": "test" } }],
+        })
+        .to_string()
+    }
+
     /// Kills the API server; what it stored stays in etcd.
     pub fn stop_api_server(&mut self) {
         self.api_server = None;

@@ -4,7 +4,7 @@ use std::{
     collections::HashSet,
     fmt::Debug,
     hash::{BuildHasher as _, RandomState},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::{
@@ -162,34 +162,44 @@ impl<K: Resource<DynamicType = ()>> Objects<K> {
     }
 }
 
-/// Waits between attempts: 0.1 s at first, for an API server that is back is wanted soon, and up to 5 s. Brokers spread
+/// Waits between attempts: 0.1 s at first, for an API server that is back is wanted soon, and up to 3 s. Brokers spread
 /// over the last half of each wait, so that they do not come back all at once.
 #[derive(Default)]
 struct Patience {
     failures: u32,
+    last: Option<Instant>,
     random: RandomState,
 }
 
 impl Patience {
     const FIRST: Duration = Duration::from_millis(100);
-    const LONGEST: Duration = Duration::from_secs(5);
+    const LONGEST: Duration = Duration::from_secs(3);
+    /// After so long without a failure the next one is the first again.
+    const QUIET: Duration = Duration::from_secs(10);
+
+    fn wait(&mut self, now: Instant) -> Duration {
+        if self.last.replace(now).is_some_and(|last| now.saturating_duration_since(last) > Self::QUIET) {
+            self.failures = 0;
+        }
+        let wait = Self::FIRST.saturating_mul(1 << self.failures.min(6)).min(Self::LONGEST);
+        let spread = u32::try_from(self.random.hash_one(self.failures) % 50).unwrap_or(0);
+        self.failures = self.failures.saturating_add(1);
+        wait * (100 - spread) / 100
+    }
 }
 
 impl Iterator for Patience {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        let wait = Self::FIRST.saturating_mul(1 << self.failures.min(6)).min(Self::LONGEST);
-        let spread = u32::try_from(self.random.hash_one(self.failures) % 50).unwrap_or(0);
-        self.failures = self.failures.saturating_add(1);
-        Some(wait * (100 - spread) / 100)
+        Some(self.wait(Instant::now()))
     }
 }
 
 impl Backoff for Patience {
-    fn reset(&mut self) {
-        self.failures = 0;
-    }
+    /// Called for every item, also for [`Event::Init`], which comes before the API server was asked anything: no sign
+    /// that it works.
+    fn reset(&mut self) {}
 }
 
 #[cfg(test)]

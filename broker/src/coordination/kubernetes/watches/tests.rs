@@ -52,12 +52,18 @@ fn an_object_that_cannot_be_read_is_left_out_alone() {
 }
 
 #[test]
-fn patience_grows_to_its_limit() {
-    let mut patience = Patience::default();
-    let waits: Vec<Duration> = patience.by_ref().take(10).collect();
+fn patience_grows_to_its_limit_and_comes_back_after_a_quiet_time() {
+    let (mut patience, now) = (Patience::default(), Instant::now());
+    let waits: Vec<Duration> = (0..10)
+        .map(|_| {
+            // An item between two failures is no success.
+            patience.reset();
+            patience.wait(now)
+        })
+        .collect();
     assert!(waits[0] <= Patience::FIRST && waits[0] >= Patience::FIRST / 2);
     assert!(waits.iter().all(|wait| *wait <= Patience::LONGEST));
     assert!(waits[9] >= Patience::LONGEST / 2);
-    patience.reset();
-    assert!(patience.next().unwrap() <= Patience::FIRST);
+    assert!(patience.wait(now + Patience::QUIET) >= Patience::LONGEST / 2);
+    assert!(patience.wait(now + 3 * Patience::QUIET) <= Patience::FIRST);
 }

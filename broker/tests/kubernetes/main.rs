@@ -1,43 +1,26 @@
 //! Coordination against a real API server. The operator's part, the state of partitions, is written by the test.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
-#[path = "../../crds/tests/api/control_plane.rs"]
+#[path = "../../../crds/tests/api/control_plane.rs"]
 mod control_plane;
+mod process;
+mod scene;
+#[path = "../support/mod.rs"]
+mod support;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::time::Duration;
 
-use control_plane::ControlPlane;
 use k8s_openapi::api::coordination::v1::Lease;
 use kafka_protocol::ResponseError;
 use kube::{
-    Api, Resource, ResourceExt as _,
-    api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams},
+    ResourceExt as _,
+    api::{DeleteParams, ListParams},
 };
-use milena_broker::{
-    cluster::ClusterImage,
-    coordination::{
-        Coordination as _, NewTopic, Refusal,
-        kubernetes::{Kubernetes, Place},
-    },
-};
-use milena_crds::{
-    KafkaCluster, KafkaPartitions, KafkaPartitionsSpec, KafkaTopic, KafkaTopicSpec, names,
-    partition::Generation,
-};
-use serde_json::json;
-use tempfile::TempDir;
+use milena_broker::coordination::{Coordination as _, NewTopic, Refusal, kubernetes::Kubernetes};
+use milena_crds::{KafkaCluster, KafkaPartitions, KafkaTopic, names};
+use scene::{SOON, Scene, sees, topic};
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
-
-/// Longer than anything takes that is expected to happen.
-const SOON: Duration = Duration::from_secs(20);
-const GENERATION: Generation = Generation { disk: 0x9f2c_41d7, unclean_starts: 0 };
-
-/// Cluster `demo` with its API server, and the data directory of its broker 0.
-struct Scene {
-    plane: ControlPlane,
-    data_dir: TempDir,
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_takes_its_place_in_a_cluster() {
@@ -53,84 +36,10 @@ async fn a_broker_takes_its_place_in_a_cluster() {
     scene.an_outage_hides_nothing(&broker).await;
     scene.a_stop_is_told(broker).await;
     scene.a_start_without_api_server_goes_by_memory().await;
+    scene.a_process_serves().await;
 }
 
 impl Scene {
-    async fn new(assets: &Path) -> Scene {
-        let plane = ControlPlane::start(assets).await;
-        plane.install().await;
-        let cluster = json!({
-            "apiVersion": "milena.dev/v1alpha1",
-            "kind": "KafkaCluster",
-            "metadata": { "name": "demo" },
-            "spec": { "brokers": 2, "storage": { "size": "1Gi" }, "config": { "num.partitions": "3" } },
-        });
-        let scene = Scene { plane, data_dir: TempDir::new().unwrap() };
-        let cluster = serde_json::from_value(cluster).unwrap();
-        scene.api::<KafkaCluster>().create(&PostParams::default(), &cluster).await.unwrap();
-        scene
-    }
-
-    fn api<K>(&self) -> Api<K>
-    where
-        K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
-    {
-        Api::namespaced(self.plane.client.clone(), "default")
-    }
-
-    async fn start_broker(&self) -> Kubernetes {
-        let place = Place {
-            cluster: "demo".into(),
-            namespace: "default".into(),
-            pod: "demo-0".into(),
-            broker: 0,
-            pod_ip: Some("10.0.0.7".into()),
-            rack: Some("a".into()),
-        };
-        let start = Kubernetes::start(place, GENERATION, self.data_dir.path(), self.plane.config.clone());
-        timeout(SOON, start).await.expect("no picture of the cluster").unwrap()
-    }
-
-    async fn lease(&self) -> Lease {
-        self.api::<Lease>().get("demo-0").await.unwrap()
-    }
-
-    /// Waits for the Lease of this start.
-    async fn is_registered(&self, epoch: i32) -> Lease {
-        let begun = Instant::now();
-        loop {
-            let lease = self.api::<Lease>().get_opt("demo-0").await.unwrap();
-            let registered =
-                lease.filter(|lease| lease.spec.as_ref().unwrap().lease_transitions == Some(epoch));
-            if let Some(lease) = registered {
-                assert_eq!(lease.labels()[names::CLUSTER], "demo");
-                assert_eq!(lease.labels()[names::BROKER], "0");
-                let annotation = |name: &str| lease.annotations().get(name).map(String::as_str);
-                assert_eq!(annotation(names::ENDPOINT), Some("demo-0.demo.default.svc:9092"));
-                assert_eq!(annotation(names::POD_IP), Some("10.0.0.7"));
-                assert_eq!(annotation(names::RACK), Some("a"));
-                assert_eq!(annotation(names::LOG_GENERATION), Some("9f2c41d7-0"));
-                assert_eq!(annotation(names::DRAINING), None);
-                assert_eq!(lease.owner_references()[0].kind, "KafkaCluster");
-                return lease;
-            }
-            assert!(begun.elapsed() < SOON, "not registered in broker epoch {epoch}");
-            sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    /// What the operator does for a topic: one leader for each partition.
-    async fn lead(&self, id: Uuid, partitions: i32, epoch: i32) {
-        let state =
-            format!("replicas=0 leader=0 leaderEpoch={epoch} partitionEpoch={epoch} isr=0.{GENERATION} elr=");
-        let states: BTreeMap<String, String> =
-            (0..partitions).map(|index| (format!("{id}/{index}"), state.clone())).collect();
-        let spec = KafkaPartitionsSpec { cluster: "demo".into(), partitions: states, ..Default::default() };
-        let object = KafkaPartitions::new("demo-0", spec);
-        let parameters = PatchParams::apply("operator").force();
-        self.api::<KafkaPartitions>().patch("demo-0", &parameters, &Patch::Apply(&object)).await.unwrap();
-    }
-
     async fn topics_are_objects(&self, broker: &Kubernetes) {
         let image = broker.image().borrow().clone();
         assert!(!image.from_memory);
@@ -159,19 +68,6 @@ impl Scene {
         self.lead(id, 1, 1).await;
         sees(broker, |image| image.topic("mine").is_some() && image.topic("Orders.v1").is_none()).await;
         assert!(broker.image().borrow().topic("others").is_none());
-    }
-
-    async fn make(&self, object: &str, cluster: &str, topic: Option<&str>) {
-        let spec = KafkaTopicSpec {
-            cluster: cluster.into(),
-            topic_name: topic.map(str::to_owned),
-            partitions: 1,
-            replicas: 1,
-            config: BTreeMap::new(),
-        };
-        let metadata = ObjectMeta { name: Some(object.to_owned()), ..ObjectMeta::default() };
-        let topic = KafkaTopic { metadata, spec, status: None };
-        self.api::<KafkaTopic>().create(&PostParams::default(), &topic).await.unwrap();
     }
 
     async fn refusals_are_kafkas(&self, broker: &Kubernetes) {
@@ -355,16 +251,4 @@ impl Scene {
         self.lead(id, 1, 4).await;
         sees(&broker, |image| image.topic("kept").is_some_and(|topic| topic.partition(0).is_some())).await;
     }
-}
-
-fn topic(name: &str, partitions: i32) -> NewTopic {
-    NewTopic { name: name.to_owned(), partitions, replicas: 1, config: BTreeMap::new() }
-}
-
-/// Waits until the broker's picture is as expected.
-async fn sees(broker: &Kubernetes, expected: impl Fn(&ClusterImage) -> bool) {
-    let mut images = broker.image();
-    let seen = images.wait_for(|image: &Arc<ClusterImage>| expected(image));
-    let done = timeout(SOON, seen).await.map(|seen| seen.is_ok());
-    assert_eq!(done.ok(), Some(true), "{:?}", broker.image().borrow());
 }

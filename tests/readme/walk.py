@@ -95,9 +95,7 @@ class Walk:
             end(process, signal.SIGKILL)
             status = f"nothing after {STEP} s"
         said = output.text() + (log.text()[-4000:] if log else "")
-        assert status == 0, f"{block.where}: {status}
-{block.text}
-{said}"
+        assert status == 0, f"{block.where}: {status}\n{block.text}\n{said}"
         return output, log
 
     def stop_broker(self):

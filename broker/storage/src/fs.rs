@@ -28,7 +28,8 @@ pub(crate) fn read_small(path: &Path) -> Result<Option<Vec<u8>>, StorageError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(StorageError::io("open", path, error)),
     };
-    let mut bytes = Vec::new();
+    // Most of them fit, and are read with one call and one more that finds the end.
+    let mut bytes = Vec::with_capacity(512);
     file.take(MAX_SMALL_FILE).read_to_end(&mut bytes).map_err(failed("read", path))?;
     Ok(Some(bytes))
 }

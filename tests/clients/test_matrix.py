@@ -118,8 +118,8 @@ def test_acks(client, broker, admin, name):
 @pytest.mark.feature("idempotent")
 def test_idempotent_producer(client, broker, admin, name):
     topic, written = admin.create(name), numbered(100)
-    for part in range(0, 100, 10):
-        client.produce(broker.bootstrap, topic, written[part : part + 10], acks="all", idempotent=True)
+    for part in range(0, 100, 25):
+        client.produce(broker.bootstrap, topic, written[part : part + 25], acks="all", idempotent=True)
     read = admin.consume(topic, count=100)
     assert contents(read, "value", "offset") == [(record.value, i) for i, record in enumerate(written)]
 

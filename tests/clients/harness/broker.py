@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import wait
+from . import wait, wire
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 BINARY = Path(os.environ.get("MILENA_BROKER") or REPOSITORY / "target/release/milena-broker")
@@ -39,7 +39,8 @@ class Broker:
         return [str(BINARY), "--listen", self.bootstrap, "--data-dir", str(self.data_dir), *settings, *self.arguments]
 
     def start(self, timeout=20):
-        """Starts it and waits until it accepts connections. Returns the seconds that took."""
+        """Starts it and waits for the first answer. Returns the seconds that took."""
+        assert wait.is_free(self.port), f"another program listens on port {self.port}"
         began = time.monotonic()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -51,7 +52,11 @@ class Broker:
     def _serves(self):
         if self.process.poll() is not None:
             raise RuntimeError(f"the broker exited with {self.process.returncode}:\n{self.output()}")
-        return wait.answers(self.bootstrap)
+        try:
+            with wire.Connection(self.bootstrap, timeout=10) as connection:
+                return connection.ask(wire.API_VERSIONS, 0, b"")
+        except OSError:
+            return False
 
     def kill(self):
         """kill -9."""

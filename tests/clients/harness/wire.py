@@ -7,7 +7,7 @@ import time
 from . import wait
 from .driver import RETRIABLE
 
-INIT_PRODUCER_ID, PRODUCE = 22, 0
+PRODUCE, API_VERSIONS, INIT_PRODUCER_ID = 0, 18, 22
 
 
 def crc32c(data):

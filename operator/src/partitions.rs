@@ -18,7 +18,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::events::EventType;
 use kube::{Api, Resource as _};
-use milena_controller::{ChunkWrite, Note, Plan};
+use milena_controller::{Brokers, ChunkWrite, Note, Plan};
 use milena_crds::{KafkaCluster, KafkaTopic, names};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -42,6 +42,8 @@ const AT_ONCE: usize = 4;
 const RETRY: Duration = Duration::from_millis(250);
 /// How long the API server may take to show one Lease.
 const CLOSE_LOOK: Duration = Duration::from_secs(1);
+/// Shortest wait for a time to come.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 /// Longest wait for something to happen: deadlines are looked at again.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Brokers that are gone, and Events that are to be told, in line.
@@ -62,6 +64,7 @@ pub async fn run(handle: Arc<Handle>, context: Context, clock: Clock) {
         tell,
         pulses: Pulses::new(tell_gone),
         buried: BTreeSet::new(),
+        shown: Brokers::new(),
     };
     loop {
         if !task.context.working().await {
@@ -88,6 +91,8 @@ struct Task {
     pulses: Pulses,
     /// Brokers, with their epochs, whose expired Leases were looked at closely.
     buried: BTreeSet<Gone>,
+    /// The brokers as the controller knows them.
+    shown: Brokers,
 }
 
 impl Task {
@@ -126,7 +131,7 @@ impl Task {
     }
 
     /// What to write now, and for which KafkaCluster. `None`: the cluster is to be left alone.
-    fn plan(&self) -> Option<(Option<Arc<KafkaCluster>>, Plan)> {
+    fn plan(&mut self) -> Option<(Option<Arc<KafkaCluster>>, Plan)> {
         let now = self.clock.now();
         let mut guard = self.handle.state();
         let state = &mut *guard;
@@ -136,14 +141,13 @@ impl Task {
             return None;
         }
         let brokers = state.roster.brokers(now);
-        let known: Vec<i32> = state.listed.iter().copied().filter(|id| !brokers.contains_key(id)).collect();
-        for id in known {
-            state.controller.apply_broker(id, None);
+        for id in self.shown.keys().filter(|id| !brokers.contains_key(id)) {
+            state.controller.apply_broker(*id, None);
         }
-        state.listed = brokers.keys().copied().collect();
-        for (id, broker) in brokers {
-            state.controller.apply_broker(id, Some(broker));
+        for (id, broker) in &brokers {
+            state.controller.apply_broker(*id, Some(broker.clone()));
         }
+        self.shown = brokers;
         let plan = state.controller.plan(seconds());
         let summary = summarize(state);
         if state.summary != summary {
@@ -178,27 +182,39 @@ impl Task {
         }
     }
 
-    /// Waits until something changes, a broker is gone, or a time is up.
+    /// Waits until something changes, a broker is gone, or a time is up. Renewals of Leases only put off the next look
+    /// at who has expired.
     async fn wait(&mut self, gone: &mut mpsc::Receiver<Gone>) {
-        let now = self.clock.now();
-        let (expiry, deadline) = {
-            let state = self.handle.state();
-            (state.roster.next_expiry(now), state.controller.next_deadline())
-        };
-        let expiry = expiry.map_or(LONGEST_WAIT, |expiry| expiry.saturating_sub(now));
-        let deadline =
-            deadline.and_then(|deadline| Duration::try_from(deadline.duration_since(Timestamp::now())).ok());
-        let wait =
-            expiry.min(deadline.unwrap_or(LONGEST_WAIT)).min(LONGEST_WAIT).max(Duration::from_millis(1));
-        tokio::select! {
-            () = self.handle.wake_partitions.notified() => {}
-            Some((broker, epoch)) = gone.recv() => {
-                let (namespace, name) = &self.handle.name;
-                tracing::info!(namespace, name, broker, epoch, "the process of a broker is gone: its connection was refused");
-                self.handle.state().roster.gone(broker, epoch, self.clock.now());
+        loop {
+            let (wait, deadline) = self.until_next_look();
+            tokio::select! {
+                () = self.handle.wake_partitions.notified() => return,
+                Some((broker, epoch)) = gone.recv() => {
+                    let (namespace, name) = &self.handle.name;
+                    tracing::info!(namespace, name, broker, epoch, "the process of a broker is gone: its connection was refused");
+                    self.handle.state().roster.gone(broker, epoch, self.clock.now());
+                    return;
+                }
+                () = sleep(wait) => {
+                    let brokers = self.handle.state().roster.brokers(self.clock.now());
+                    if deadline || brokers != self.shown {
+                        return;
+                    }
+                }
             }
-            () = sleep(wait) => {}
         }
+    }
+
+    /// How long nothing can happen by itself; whether it is then time for a plan in any case.
+    fn until_next_look(&self) -> (Duration, bool) {
+        let now = self.clock.now();
+        let state = self.handle.state();
+        let expiry = state.roster.next_expiry(now).map_or(LONGEST_WAIT, |expiry| expiry.saturating_sub(now));
+        let deadline = state.controller.next_deadline().map(|deadline| {
+            Duration::try_from(deadline.duration_since(Timestamp::now())).unwrap_or_default()
+        });
+        let wait = expiry.min(deadline.unwrap_or(LONGEST_WAIT)).clamp(SHORTEST_WAIT, LONGEST_WAIT);
+        (wait, deadline.is_some_and(|deadline| deadline <= wait))
     }
 
     /// Looks closely at brokers whose Leases have expired, before anybody believes it: the watch may lag, or the API

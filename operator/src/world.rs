@@ -2,7 +2,7 @@
 //!
 //! There are no queues. A watch changes the state and wakes a task; a task that was busy sees all changes at once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::coordination::v1::Lease;
@@ -35,8 +35,6 @@ pub struct State {
     pub objects: Objects,
     /// Who is alive.
     pub roster: Roster,
-    /// Brokers that the controller knows.
-    pub listed: BTreeSet<i32>,
 }
 
 /// One cluster.
@@ -59,7 +57,6 @@ impl Handle {
             controller: Controller::new(&name.1),
             objects: Objects::default(),
             roster: Roster::default(),
-            listed: BTreeSet::new(),
         };
         let (wake_objects, wake_partitions) = (Notify::new(), Notify::new());
         Self { name, state: Mutex::new(state), wake_objects, wake_partitions }

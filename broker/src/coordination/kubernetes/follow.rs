@@ -23,8 +23,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const GATHER: Duration = Duration::from_millis(10);
 /// Most changes that are taken in at a time.
 const BATCH: usize = 1024;
-/// An hour: there is nothing to wait for.
-const IDLE: Duration = Duration::from_secs(3600);
 
 /// Follows one cluster.
 pub struct Follower {
@@ -46,8 +44,7 @@ impl Follower {
         let mut seen: Option<Arc<ClusterImage>> = None;
         let (mut patient, mut registering) = (true, true);
         loop {
-            let now = begun.elapsed();
-            let expiry = self.picture.next_expiry(now).map_or(IDLE, |at| at.saturating_sub(now));
+            let judgement = self.picture.next_judgement().saturating_sub(begun.elapsed());
             tokio::select! {
                 chunk = changes.next() => {
                     let Some(chunk) = chunk else { return };
@@ -56,7 +53,7 @@ impl Follower {
                         self.picture.take(change, now);
                     }
                 }
-                () = sleep(expiry) => {}
+                () = sleep(judgement) => {}
                 () = sleep_until((begun + PATIENCE).into()), if patient => {
                     patient = false;
                     self.resume();

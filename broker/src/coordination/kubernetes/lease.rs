@@ -21,7 +21,10 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use super::{MANAGER, outage::Outage};
+use super::{
+    MANAGER,
+    outage::{Outage, causes},
+};
 use record::{DURATION, Holder, Life, epoch, next_epoch};
 
 /// How often the Lease is renewed.
@@ -97,7 +100,7 @@ impl Registration {
 /// Why a Lease could not be written.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error(transparent)]
+    #[error("{}", causes(.0))]
     Api(#[from] kube::Error),
     #[error("the API server does not answer within {ATTEMPT:?}")]
     Silent,

@@ -1,6 +1,6 @@
 //! One line in the log when something begins to fail and one when it works again, however often it is tried between.
 
-use std::time::Instant;
+use std::{error::Error, fmt::Write as _, time::Instant};
 
 /// Whether something fails at the moment, and since when.
 #[derive(Debug, Default)]
@@ -22,9 +22,35 @@ impl Outage {
     }
 }
 
+/// An error with all that it comes from: an HTTP client's own message says little.
+pub fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.contains(&message) {
+            // Writing to a text does not fail.
+            let _ = write!(text, ": {message}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
+
+    #[test]
+    fn causes_are_told_once_each() {
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        let error = kube::Error::Service(Box::new(refused));
+        assert_eq!(causes(&error), "ServiceError: connection refused");
+        let outer = io::Error::other(kube::Error::ReadEvents(io::Error::other("cut")));
+        assert_eq!(causes(&outer), "Error reading events stream: cut");
+    }
 
     #[test]
     fn an_outage_is_told_once() {

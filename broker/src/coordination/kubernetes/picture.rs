@@ -36,7 +36,13 @@ pub struct Picture {
     wanted: Option<i32>,
     topics: Arc<RwLock<Index>>,
     listed: Listed,
+    /// Something was seen that brokers are to be judged by at once.
+    unjudged: bool,
+    next_judgement: Instant,
 }
+
+/// Brokers are judged so often where nothing happens.
+const JUDGED: Duration = Duration::from_secs(1);
 
 /// Of which kinds the first list is complete.
 #[derive(Default)]
@@ -58,6 +64,8 @@ impl Picture {
             wanted: None,
             topics,
             listed: Listed::default(),
+            unjudged: false,
+            next_judgement: Instant::ZERO,
             place,
         };
         picture.show_brokers();
@@ -102,7 +110,13 @@ impl Picture {
     /// Believes of every broker what its Lease says by now. Where most Leases seem to expire together, this broker's own
     /// tells who is away: unless it goes on being renewed it is the API server, and nothing is believed then that was
     /// not believed before.
+    ///
+    /// Renewals come once a second from every broker: most of them are no reason to look at all the others.
     pub fn judge(&mut self, now: Instant) {
+        if !self.unjudged && now < self.next_judgement {
+            return;
+        }
+        self.unjudged = false;
         match self.leases.judge(now) {
             Verdict::Brokers(verdicts) => {
                 for (id, broker) in &mut self.brokers {
@@ -125,12 +139,14 @@ impl Picture {
             }
             Verdict::Suspicious(_) => {}
         }
+        let expiry = self.leases.next_expiry(now).unwrap_or(Instant::MAX);
+        self.next_judgement = expiry.min(now.saturating_add(JUDGED));
         self.show_brokers();
     }
 
     /// When to judge again if nothing changes.
-    pub fn next_expiry(&self, now: Instant) -> Option<Instant> {
-        self.leases.next_expiry(now)
+    pub fn next_judgement(&self) -> Instant {
+        self.next_judgement
     }
 
     fn apply_cluster(&mut self, cluster: &KafkaCluster) {
@@ -139,6 +155,7 @@ impl Picture {
         }
         self.assembler.set_settings(&cluster.spec.config);
         self.wanted = Some(cluster.spec.brokers);
+        self.unjudged = true;
     }
 
     fn apply_topic(&mut self, topic: &KafkaTopic) {
@@ -173,6 +190,9 @@ impl Picture {
             self.leases.gone(id, epoch);
         }
         broker.alive = self.brokers.get(&id).is_none_or(|known| known.alive);
+        // A renewal by a broker that is believed to be alive says nothing new.
+        self.unjudged |=
+            spec.holder_identity.is_none() || !broker.alive || self.brokers.get(&id) != Some(&broker);
         self.brokers.insert(id, broker);
     }
 
@@ -180,6 +200,7 @@ impl Picture {
         if let Some(id) = names::broker_of_pod(&self.place.cluster, name) {
             self.leases.removed(id);
             self.brokers.remove(&id);
+            self.unjudged = true;
         }
     }
 

@@ -5,6 +5,7 @@ use std::{error::Error as _, io};
 use kafka_protocol::ResponseError;
 use kube::core::Status;
 
+use super::outage::causes;
 use crate::coordination::Refusal;
 
 /// Longest message that is handed on, in characters.
@@ -38,8 +39,8 @@ impl From<kube::Error> for Failure {
             }
             kube::Error::Api(status) if status.code >= 500 => Failure::Unknown(shorten(&status.message)),
             kube::Error::Api(status) => Failure::Refused(status),
-            error if never_connected(&error) => Failure::Unreachable(shorten(&error.to_string())),
-            error => Failure::Unknown(shorten(&error.to_string())),
+            error if never_connected(&error) => Failure::Unreachable(shorten(&causes(&error))),
+            error => Failure::Unknown(shorten(&causes(&error))),
         }
     }
 }

@@ -25,7 +25,10 @@ use milena_crds::{KafkaCluster, KafkaPartitions, KafkaTopic, names};
 use serde::de::DeserializeOwned;
 use tracing::{debug, info, warn};
 
-use super::{outage::Outage, place::Place};
+use super::{
+    outage::{Outage, causes},
+    place::Place,
+};
 
 /// Length of one watch in seconds; a connection that was cut without a word is noticed when it is over.
 const WATCH_SECONDS: u32 = 30;
@@ -153,10 +156,11 @@ impl<K: Resource<DynamicType = ()>> Objects<K> {
     }
 
     fn broke(&mut self, error: &watcher::Error) -> Vec<Of<K>> {
+        let error = causes(error);
         if self.outage.begins() {
-            warn!(kind = %K::kind(&()), %error, "a watch broke; what is known stays as it is");
+            warn!(kind = %K::kind(&()), error, "a watch broke; what is known stays as it is");
         } else {
-            debug!(kind = %K::kind(&()), %error, "the watch is still broken");
+            debug!(kind = %K::kind(&()), error, "the watch is still broken");
         }
         vec![Of::Broken]
     }

@@ -1,7 +1,7 @@
-"""Writes numbered records until its input ends, and says which were acknowledged: `writer.py BOOTSTRAP TOPIC`.
+"""Writes numbered records until its input ends, and prints the number of each that was acknowledged, at once:
+`writer.py BOOTSTRAP TOPIC`. What the producer gave up is told on standard error as `NUMBER: why`.
 
-A record that was not acknowledged is sent again under the same number until it is, so every number is printed once, in
-order for its partition.
+Each number is sent once; it is the producer that tries again, as in any application.
 """
 import sys
 import threading
@@ -9,6 +9,8 @@ import time
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
+
+WAITING = 200
 
 bootstrap, topic = sys.argv[1:3]
 stop = threading.Event()
@@ -18,37 +20,37 @@ threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).sta
 def connect():
     while not stop.is_set():
         try:
-            return KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=5, request_timeout_ms=5000,
-                                 delivery_timeout_ms=20000, max_block_ms=20000)
+            return KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=2, request_timeout_ms=5000,
+                                 delivery_timeout_ms=120000, max_block_ms=60000, retry_backoff_ms=50,
+                                 reconnect_backoff_ms=20, reconnect_backoff_max_ms=200)
         except KafkaError:
             time.sleep(0.2)
     sys.exit("no broker was reached")
 
 
-producer, number = connect(), 0
+def acknowledged(number):
+    def tell(_):
+        room.release()
+        print(number, flush=True)
+    return tell
+
+
+def given_up(number):
+    def tell(error):
+        room.release()
+        print(f"{number}: {error!r}", file=sys.stderr, flush=True)
+    return tell
+
+
+producer, number, room = connect(), 0, threading.Semaphore(WAITING)
 while not stop.is_set():
-    batch = range(number, number + 50)
-    number += 50
-    waiting = list(batch)
-    while waiting:
-        futures = []
-        for one in waiting:
-            try:
-                futures.append((one, producer.send(topic, key=b"%d" % one, value=b"%d" % one)))
-            except KafkaError:
-                futures.append((one, None))
-        again = []
-        for one, future in futures:
-            try:
-                if future is None:
-                    raise KafkaError("not sent")
-                future.get(timeout=30)
-                print(one, flush=False)
-            except KafkaError as error:
-                print(f"{one}: {error!r}", file=sys.stderr)
-                again.append(one)
-        waiting = [] if stop.is_set() else again
-        if again:
-            time.sleep(0.2)
-    sys.stdout.flush()
-    time.sleep(0.02)
+    if not room.acquire(timeout=0.2):
+        continue
+    try:
+        future = producer.send(topic, key=b"%d" % number, value=b"%d" % number)
+        future.add_callback(acknowledged(number)).add_errback(given_up(number))
+    except KafkaError as error:
+        given_up(number)(error)
+    number += 1
+    time.sleep(0.001)
+producer.flush(45)

@@ -1,10 +1,10 @@
 //! Keeps the shards in line with what this broker leads.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use imbl::ordmap::DiffItem;
 use milena_groups::{Config, DeletedTopic};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::sleep};
 use tracing::{error, info};
 use uuid::Uuid;
 
@@ -15,6 +15,9 @@ use crate::{
     node::{Broker, View},
     partitions::Partition,
 };
+
+/// How long after a log that could not be read it is read again.
+const RETRY: Duration = Duration::from_secs(30);
 
 /// Follows the broker's view until the stop, then sends everyone that waits away.
 pub async fn follow(broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {
@@ -71,10 +74,9 @@ impl Follower {
         let led = led(view);
         let mut closed = Vec::new();
         broker.groups.shards.write().retain(|index, shard| {
-            let stays = led.get(index).is_some_and(|partition| {
-                Arc::ptr_eq(partition, &shard.partition)
-                    && partition.state().leader_epoch == shard.leader_epoch
-            });
+            let stays = led
+                .get(index)
+                .is_some_and(|partition| Arc::ptr_eq(partition, &shard.partition) && shard.is_current());
             if !stays {
                 closed.push(shard.clone());
             }
@@ -137,20 +139,27 @@ fn led(view: &View) -> HashMap<i32, Arc<Partition>> {
         .collect()
 }
 
+/// Loads a shard and looks after it until it is closed.
 async fn serve(broker: Arc<Broker>, shard: Arc<Shard>, config: Arc<Config>) {
-    match load(&shard, config).await {
-        Ok((coordinator, effects)) => {
-            if !coordinator.is_empty() {
-                let groups = coordinator.group_count();
-                info!(partition = %shard.partition.name(), groups, "groups loaded");
+    while shard.is_current() {
+        match load(&shard, config.clone()).await {
+            Ok(None) => return,
+            Ok(Some((coordinator, effects))) => {
+                if !coordinator.is_empty() {
+                    let groups = coordinator.group_count();
+                    info!(partition = %shard.partition.name(), groups, "groups loaded");
+                }
+                if shard.activate(coordinator, effects) {
+                    broker.groups.changed();
+                    shard.run().await;
+                }
+                return;
             }
-            if shard.activate(coordinator, effects) {
-                broker.groups.changed();
-                shard.run().await;
+            Err(error) => {
+                let partition = shard.partition.name();
+                error!(partition, error, "groups cannot be loaded, their clients have to wait; trying again");
+                sleep(RETRY).await;
             }
-        }
-        Err(error) => {
-            error!(partition = %shard.partition.name(), error, "groups cannot be loaded: their clients cannot join or commit");
         }
     }
 }

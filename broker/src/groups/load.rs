@@ -16,30 +16,37 @@ const READ_BYTES: usize = 1024 * 1024;
 /// What a batch may decompress to. What this broker writes is not compressed.
 const MAX_DECOMPRESSED_BYTES: usize = 64 * 1024 * 1024;
 
-/// Reads all groups of a shard's partition.
+/// Reads all groups of a shard's partition; nothing if this broker stops leading it meanwhile.
 ///
 /// # Errors
 /// Why the log cannot be read.
 pub async fn load(
     shard: &Shard,
     config: Arc<Config>,
-) -> Result<(Coordinator<Token>, Effects<Token>), String> {
+) -> Result<Option<(Coordinator<Token>, Effects<Token>)>, String> {
     let reader = shard.partition.reader().clone();
     let end = reader.log_end_offset();
     let replay = spawn_blocking(move || read(&reader, end)).await.map_err(|error| error.to_string())??;
-    wait_until_committed(shard, end).await;
+    if !committed(shard, end).await {
+        return Ok(None);
+    }
     let mut effects = Effects::default();
     let coordinator = replay.finish(config, clock::now_ms(), &mut effects);
-    Ok((coordinator, effects))
+    Ok(Some((coordinator, effects)))
 }
 
 /// What is above the high watermark may be lost with this leader: nobody is told of it before it is committed.
-async fn wait_until_committed(shard: &Shard, end: i64) {
-    while shard.partition.high_watermark() < end && shard.partition.is_leader() {
+/// False if another leader epoch begins first.
+async fn committed(shard: &Shard, end: i64) -> bool {
+    loop {
         let waiter = Arc::new(FetchWaiter::default());
+        // Asked for before looking: an advance in between is not missed.
         shard.partition.wake_on_advance(&waiter);
-        if shard.partition.high_watermark() >= end || !shard.partition.is_leader() {
-            return;
+        if !shard.is_current() {
+            return false;
+        }
+        if shard.partition.high_watermark() >= end {
+            return true;
         }
         waiter.woken().await;
     }

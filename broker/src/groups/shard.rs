@@ -82,6 +82,11 @@ impl Shard {
         matches!(*self.state.lock(), State::Active(_))
     }
 
+    /// Whether this broker still leads the partition in this shard's leader epoch.
+    pub fn is_current(&self) -> bool {
+        self.partition.is_leader() && self.partition.state().leader_epoch == self.leader_epoch
+    }
+
     /// Stops serving. Whoever waits is told to look for the new coordinator. When this returns, the shard appends
     /// nothing any more.
     pub fn close(&self) {

@@ -44,7 +44,7 @@ fn config() -> Arc<Config> {
 /// A shard that serves, with its task.
 async fn start(partition: &Arc<Partition>) -> Arc<Shard> {
     let shard = Arc::new(Shard::new(partition.clone(), partition.state().leader_epoch));
-    let (coordinator, effects) = load(&shard, config()).await.unwrap();
+    let (coordinator, effects) = load(&shard, config()).await.unwrap().unwrap();
     assert!(shard.activate(coordinator, effects));
     let task = shard.clone();
     tokio::spawn(async move { task.run().await });

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -28,6 +29,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(10);
 /// # Errors
 /// Why it could not start, in one line.
 pub fn run(cli: Cli) -> Result<(), String> {
+    allow_many_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("milena")
@@ -37,6 +39,15 @@ pub fn run(cli: Cli) -> Result<(), String> {
         runtime.block_on(kubernetes::run(cli))
     } else {
         runtime.block_on(embedded::run(cli))
+    }
+}
+
+/// Each log in use and each connection takes a file descriptor, and the usual limit is 1,024: as many as the
+/// system allows are taken.
+fn allow_many_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        warn!(%error, limit = ?limit.current, "the limit of open files stays");
     }
 }
 

@@ -51,6 +51,10 @@ broker_config! {
     delete_topics: bool = "delete.topic.enable";
     /// How often retention is looked after.
     retention_check: Duration = "log.retention.check.interval.ms";
+    /// Whether compacted topics are compacted.
+    cleaner_enabled: bool = "log.cleaner.enable";
+    /// How often logs to compact are looked for.
+    cleaner_backoff: Duration = "log.cleaner.backoff.ms";
     /// How often recovery points are written.
     recovery_checkpoint: Duration = "log.flush.offset.checkpoint.interval.ms";
     /// How long an idle producer's sequences are remembered, in milliseconds.

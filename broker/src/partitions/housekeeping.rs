@@ -6,7 +6,7 @@ use milena_storage::{Garbage, LogDir, StorageError, TopicPartition};
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
-use super::Partition;
+use super::{Partition, cleaner::Cleaner};
 use crate::{clock, node::Broker};
 
 /// When what was done last.
@@ -14,6 +14,7 @@ use crate::{clock, node::Broker};
 pub struct Housekeeping {
     since_retention: Duration,
     since_checkpoint: Duration,
+    cleaner: Cleaner,
 }
 
 impl Housekeeping {
@@ -26,6 +27,7 @@ impl Housekeeping {
         for replica in view.hosted.replicas() {
             flush_if_due(replica);
         }
+        self.cleaner.look(&view.hosted, &config, passed);
         if self.since_retention >= config.retention_check {
             self.since_retention = Duration::ZERO;
             view.hosted.replicas().for_each(retain);
@@ -44,13 +46,11 @@ impl Housekeeping {
         self.since_checkpoint = Duration::MAX;
     }
 
-    /// Writes everything to disk.
+    /// Closes all logs in order. The mark of a clean stop, which follows, makes them durable.
     ///
     /// # Errors
     /// Something could not be written.
     pub fn close(&mut self, dir: &LogDir, all: &[Arc<Partition>]) -> Result<(), StorageError> {
-        // One call instead of one a file; what each log syncs afterwards is clean already.
-        dir.sync_all()?;
         let mut points = Vec::with_capacity(all.len());
         for replica in all {
             if let Some(mut log) = replica.take_log() {
@@ -95,7 +95,7 @@ fn retain(replica: &Arc<Partition>) {
 }
 
 /// Readers may still be in these files.
-fn remove_after(garbage: Garbage, delay: Duration) {
+pub(super) fn remove_after(garbage: Garbage, delay: Duration) {
     tokio::spawn(async move {
         tokio::time::sleep(delay).await;
         let removed = spawn_blocking(move || garbage.remove()).await;

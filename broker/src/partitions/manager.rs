@@ -237,15 +237,21 @@ impl Manager {
         if !self.dir.partition_path(tp).exists() {
             return self.dir.create_log(tp, id, settings, now_ms);
         }
-        let (log, report) = self.dir.open_log(tp, settings.clone(), now_ms)?;
+        let (mut log, report) = self.dir.open_log(tp, settings.clone(), now_ms)?;
         if log.topic_id().is_some_and(|on_disk| on_disk != id) {
             // An older topic of the same name. Its deletion is not known for sure, so its data is kept.
             drop(log);
             self.dir.set_aside(tp)?;
             return self.dir.create_log(tp, id, settings, now_ms);
         }
-        if report.lost_bytes() {
-            warn!(partition = %tp, ?report, "the log's tail was damaged and has been cut");
+        if log.topic_id().is_none() {
+            // A power cut took the file that names it.
+            log.set_topic_id(id)?;
+        }
+        if report.below_recovery_point {
+            error!(partition = %tp, ?report, "DAMAGE: records that were on disk are unreadable and have been cut; look at the disk");
+        } else if report.lost_bytes() {
+            warn!(partition = %tp, ?report, "the log's tail was torn and has been cut");
         }
         Ok(log)
     }

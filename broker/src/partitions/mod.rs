@@ -1,6 +1,7 @@
 //! This broker's replicas: their logs, and what clients may do with them.
 
 mod accept;
+mod cleaner;
 mod error;
 mod hosted;
 mod housekeeping;

@@ -120,14 +120,12 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         long(0),
         "15000",
         "Pause of the cleaner when nothing needs compaction.",
-    )
-    .without_effect(NO_CLEANER),
+    ),
     setting("log.cleaner.dedupe.buffer.size", long(0), "134217728", "Memory of the cleaner for keys.")
         .without_effect(NO_CLEANER),
     default_of!("log.cleaner.delete.retention.ms", "delete.retention.ms"),
     setting("log.cleaner.enable", Kind::Bool, "true", "Compact the topics whose cleanup.policy says so.")
-        .restart()
-        .without_effect(NO_CLEANER),
+        .restart(),
     setting(
         "log.cleaner.io.buffer.load.factor",
         Kind::Double(0.0, 1.0),

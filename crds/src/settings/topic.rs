@@ -13,8 +13,7 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
         Kind::List(CLEANUP),
         "delete",
         "What happens to old records: `delete` drops segments beyond the retention, `compact` keeps the last record \
-         of each key, both together do both, an empty list keeps everything. \
-         Compaction itself comes with a later version, until then a compacted topic keeps every record.",
+         of each key, both together do both, an empty list keeps everything.",
     )
     .from(&[same("log.cleanup.policy")]),
     setting("compression.gzip.level", GZIP, "-1", "Level of gzip where compression.type is gzip; -1 is gzip's own default.")
@@ -37,7 +36,7 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
         "How long a compacted topic keeps the marker of a deleted key. A consumer that reads from the start within \
          this time sees every deletion.",
     )
-    .from(&[same("log.cleaner.delete.retention.ms")]).without_effect(NO_CLEANER),
+    .from(&[same("log.cleaner.delete.retention.ms")]),
     setting("file.delete.delay.ms", long(0), "60000", "How long the file of a dropped segment stays on disk.")
         .from(&[same("log.segment.delete.delay.ms")]),
     setting(
@@ -130,7 +129,7 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
     )
     .from(&[same("log.cleaner.min.cleanable.ratio")]).without_effect(NO_CLEANER),
     setting("min.compaction.lag.ms", long(0), "0", "A record stays as it is for at least this time before it is compacted.")
-        .from(&[same("log.cleaner.min.compaction.lag.ms")]).without_effect(NO_CLEANER),
+        .from(&[same("log.cleaner.min.compaction.lag.ms")]),
     setting(
         "min.insync.replicas",
         int(1),

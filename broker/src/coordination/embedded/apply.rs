@@ -18,7 +18,6 @@ pub fn apply(store: &mut Store, manifests: &[Manifest]) -> Result<Vec<String>, S
             Manifest::Topic(topic) => changes.extend(apply_topic(store, topic)?),
         }
     }
-    store.decide().map_err(|error| error.to_string())?;
     Ok(changes)
 }
 

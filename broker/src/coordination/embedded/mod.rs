@@ -92,7 +92,7 @@ impl Embedded {
     }
 
     /// Applies objects as `kubectl apply` would; what is the same already is left alone. Answers what changed, in
-    /// words.
+    /// words. What follows for partitions is decided once brokers have registered, by [`Embedded::decide`].
     ///
     /// # Errors
     /// What can never be, such as fewer partitions than before; nothing is applied then.
@@ -108,8 +108,11 @@ impl Embedded {
         block_in_place(|| {
             let mut store = self.store.lock();
             let result = change(&mut store);
+            let decided = store.decide();
             self.images.send_replace(store.image());
-            result
+            let result = result?;
+            decided?;
+            Ok(result)
         })
     }
 }

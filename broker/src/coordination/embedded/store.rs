@@ -204,7 +204,7 @@ impl Store {
         Ok(())
     }
 
-    /// Changes the KafkaTopic of a topic.
+    /// Changes the KafkaTopic of a topic; what follows from it is decided by [`Store::decide`].
     pub fn edit(
         &mut self,
         topic: &str,
@@ -219,16 +219,14 @@ impl Store {
             return Ok(());
         }
         changed.metadata.generation = changed.metadata.generation.map(|generation| generation + 1);
-        self.put_topic(changed)?;
-        Ok(self.decide()?)
+        Ok(self.put_topic(changed)?)
     }
 
-    /// Deletes the topic of that id; one that is gone is no error.
+    /// Deletes the topic of that id; one that is gone is no error. Its data goes by [`Store::decide`].
     pub fn delete(&mut self, id: Uuid) -> Result<(), Refusal> {
         let name = self.topics.iter().find(|(_, object)| object.topic_id() == Some(id));
         let Some(name) = name.map(|(name, _)| name.clone()) else { return Ok(()) };
-        self.forget(&name)?;
-        Ok(self.decide()?)
+        Ok(self.forget(&name)?)
     }
 
     fn forget(&mut self, object_name: &str) -> Result<(), FileError> {

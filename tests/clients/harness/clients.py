@@ -69,10 +69,10 @@ class Library:
 
     writes = frozenset({"null", "headers", "timestamps", "partition"})
 
-    def __init__(self, name, command, lacks=(), session=6.0, **hello):
+    def __init__(self, name, command, lacks=(), session=6.0, survives_outage=True, **hello):
         self.name, self._command, self._hello = name, command, hello
         self.can = EVERYTHING - frozenset(lacks)
-        self.session = session
+        self.session, self.survives_outage = session, survives_outage
         self._drivers = {}
 
     def open(self, bootstrap):
@@ -166,6 +166,7 @@ CLIENTS = [
         python("pykafka-2.8.0", "pykafka_driver.py"),
         lacks=PYKAFKA,
         session=30,
+        survives_outage=False,
         broker_version="2.0.0",
     ),
     Library("confluent-kafka 2.16.1", python("confluent-kafka-2.16.1", "confluent.py")),

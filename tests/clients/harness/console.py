@@ -59,6 +59,7 @@ class Program:
 
     writes = frozenset()
     session = 6.0
+    survives_outage = True
 
     def __init__(self, name, can):
         self.name, self.can = name, frozenset(can)
@@ -91,6 +92,7 @@ class Kcat(Program):
     """kcat, which is librdkafka with a command line."""
 
     writes = frozenset({"null", "headers", "partition"})
+    survives_outage = False  # it ends when no broker can be reached
 
     def _spawn(self, *arguments):
         return subprocess.Popen(

@@ -12,7 +12,7 @@ use milena_storage::StorageError;
 use tokio::task::spawn_blocking;
 use tracing::{error, info};
 
-use super::{Hosted, Partition, housekeeping::remove_after};
+use super::{Hosted, Partition, garbage::remove_after};
 use crate::{clock, config::BrokerConfig};
 
 /// Looks for logs to compact from time to time.

@@ -2,11 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use milena_storage::{Garbage, LogDir, StorageError, TopicPartition};
-use tokio::task::spawn_blocking;
+use milena_storage::{LogDir, StorageError, TopicPartition};
 use tracing::{error, info, warn};
 
-use super::{Partition, cleaner::Cleaner};
+use super::{Partition, cleaner::Cleaner, garbage::remove_after};
 use crate::{clock, node::Broker};
 
 /// When what was done last.
@@ -92,17 +91,6 @@ fn retain(replica: &Arc<Partition>) {
         Some(Err(error)) => warn!(partition = %replica.name(), %error, "retention failed"),
         Some(Ok(_)) | None => {}
     }
-}
-
-/// Readers may still be in these files.
-pub(super) fn remove_after(garbage: Garbage, delay: Duration) {
-    tokio::spawn(async move {
-        tokio::time::sleep(delay).await;
-        let removed = spawn_blocking(move || garbage.remove()).await;
-        if let Ok(Err(error)) = removed {
-            warn!(%error, "files of deleted segments stay until the next start");
-        }
-    });
 }
 
 fn checkpoint(dir: &LogDir, all: &[Arc<Partition>]) -> Result<(), StorageError> {

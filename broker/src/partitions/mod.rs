@@ -3,6 +3,7 @@
 mod accept;
 mod cleaner;
 mod error;
+mod garbage;
 mod hosted;
 mod housekeeping;
 mod manager;

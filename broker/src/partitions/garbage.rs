@@ -1,0 +1,18 @@
+//! Files of segments that a log no longer has.
+
+use std::time::Duration;
+
+use milena_storage::Garbage;
+use tokio::task::spawn_blocking;
+use tracing::warn;
+
+/// Removes files after a while (`file.delete.delay.ms`): readers may still be in them.
+pub fn remove_after(garbage: Garbage, delay: Duration) {
+    tokio::spawn(async move {
+        tokio::time::sleep(delay).await;
+        let removed = spawn_blocking(move || garbage.remove()).await;
+        if let Ok(Err(error)) = removed {
+            warn!(%error, "files of deleted segments stay until the next start");
+        }
+    });
+}

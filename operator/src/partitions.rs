@@ -37,6 +37,8 @@ use statuses::Statuses;
 
 /// Objects written at once.
 const AT_ONCE: usize = 4;
+/// Wait after a write that somebody else's came before.
+const MOMENT: Duration = Duration::from_millis(20);
 /// Wait after a write that failed.
 const RETRY: Duration = Duration::from_millis(250);
 /// Shortest wait for a time to come.
@@ -107,23 +109,21 @@ impl Task {
             futures::stream::iter(writes).buffer_unordered(AT_ONCE).collect().await;
         let mut errors = results.into_iter().filter_map(Result::err).peekable();
         context.metrics.reconciled("partitions", errors.peek().is_none());
-        let mut wait = false;
+        let mut wait = Duration::ZERO;
         for error in errors {
             match error {
-                // What is there now has been handed in.
-                Error::Conflict => {}
                 // Until the namespace is gone there is nothing to do.
                 Error::Terminating => return true,
+                // What is there now has been handed in.
+                error if error.is_harmless() => wait = wait.max(MOMENT),
                 error => {
-                    wait = true;
+                    wait = RETRY;
                     let (namespace, name) = &handle.name;
                     tracing::warn!(namespace, name, %error, "partition state could not be written; trying again");
                 }
             }
         }
-        if wait {
-            sleep(RETRY).await;
-        }
+        sleep(wait).await;
         calm
     }
 

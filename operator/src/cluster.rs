@@ -55,7 +55,7 @@ pub async fn run(handle: Arc<Handle>, context: Context) {
     let mut memory = Memory::default();
     let mut failures = 0u32;
     loop {
-        if !context.working().await {
+        if !context.working().await || handle.is_closed() {
             return;
         }
         let observed = observe(&handle);

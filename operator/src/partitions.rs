@@ -21,6 +21,7 @@ use kube::runtime::events::EventType;
 use milena_controller::{Brokers, ChunkWrite, Note, Plan};
 use milena_crds::{KafkaCluster, KafkaTopic, names};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::clock::Clock;
@@ -53,8 +54,10 @@ pub async fn run(handle: Arc<Handle>, context: Context, clock: Clock) {
     let (tell_gone, mut gone) = mpsc::channel(LINE);
     let (tell, notes) = mpsc::channel(LINE);
     let statuses = Arc::new(Statuses::default());
-    tokio::spawn(Arc::clone(&statuses).run(Arc::clone(&handle), context.clone()));
-    tokio::spawn(teller(context.clone(), notes));
+    // Both end with this task.
+    let mut others = JoinSet::new();
+    others.spawn(Arc::clone(&statuses).run(Arc::clone(&handle), context.clone()));
+    others.spawn(teller(context.clone(), notes));
     let mut task = Task {
         handle,
         context,
@@ -66,7 +69,7 @@ pub async fn run(handle: Arc<Handle>, context: Context, clock: Clock) {
         shown: Brokers::new(),
     };
     loop {
-        if !task.context.working().await {
+        if !task.context.working().await || task.handle.is_closed() {
             return;
         }
         if !task.bury().await {

@@ -35,6 +35,16 @@ pub struct State {
     pub objects: Objects,
     /// Who is alive.
     pub roster: Roster,
+    /// Nothing is left of the cluster: its tasks end.
+    pub closed: bool,
+}
+
+impl State {
+    fn is_empty(&self) -> bool {
+        let summary = self.controller.summary();
+        let known = summary.topics + self.objects.len() + self.owned.len() + self.roster.processes().len();
+        self.cluster.is_none() && known == 0
+    }
 }
 
 /// One cluster.
@@ -57,9 +67,15 @@ impl Handle {
             controller: Controller::new(&name.1),
             objects: Objects::default(),
             roster: Roster::default(),
+            closed: false,
         };
         let (wake_objects, wake_partitions) = (Notify::new(), Notify::new());
         Self { name, state: Mutex::new(state), wake_objects, wake_partitions }
+    }
+
+    /// Whether nothing is left of the cluster.
+    pub fn is_closed(&self) -> bool {
+        self.state().closed
     }
 
     /// The state, to read or to change; not to be held while waiting for anything.
@@ -76,26 +92,47 @@ pub struct World {
     begin: Box<dyn Fn(Arc<Handle>) + Send + Sync>,
 }
 
+/// Which tasks a change concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wake {
+    Objects,
+    Partitions,
+    Both,
+    Nobody,
+}
+
 impl World {
     /// An empty world; `begin` is called for each cluster that is heard of for the first time.
     pub fn new(clock: Clock, begin: impl Fn(Arc<Handle>) + Send + Sync + 'static) -> Self {
         Self { clusters: Mutex::default(), clock, begin: Box::new(begin) }
     }
 
-    /// The cluster of that namespace and name, made if it is new.
-    fn handle(&self, name: &ObjectName) -> Arc<Handle> {
+    /// Changes what is known of a cluster, which is made if it is new and forgotten if nothing is left of it, and wakes
+    /// who has to know.
+    fn change(&self, name: &ObjectName, change: impl FnOnce(&mut State) -> Wake) {
+        // Held throughout, so that no cluster is forgotten while something is added to it.
         let mut clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(handle) = clusters.get(name) {
-            return Arc::clone(handle);
+        let handle = clusters.entry(name.clone()).or_insert_with(|| {
+            let handle = Arc::new(Handle::new(name.clone()));
+            (self.begin)(Arc::clone(&handle));
+            handle
+        });
+        let (wake, empty) = {
+            let mut state = handle.state();
+            let wake = change(&mut state);
+            let empty = wake != Wake::Nobody && state.is_empty();
+            state.closed = empty;
+            (wake, empty)
+        };
+        if empty || matches!(wake, Wake::Objects | Wake::Both) {
+            handle.wake_objects.notify_one();
         }
-        let handle = Arc::new(Handle::new(name.clone()));
-        clusters.insert(name.clone(), Arc::clone(&handle));
-        (self.begin)(Arc::clone(&handle));
-        handle
-    }
-
-    fn handles(&self) -> Vec<Arc<Handle>> {
-        self.clusters.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        if empty || matches!(wake, Wake::Partitions | Wake::Both) {
+            handle.wake_partitions.notify_one();
+        }
+        if empty {
+            clusters.remove(name);
+        }
     }
 
     /// A change of a KafkaCluster.
@@ -106,93 +143,77 @@ impl World {
             Change::Missing { name, .. } => (name, None),
             Change::Listed | Change::Broken => return,
         };
-        let handle = self.handle(&name);
-        handle.state().set_cluster(object);
-        handle.wake_objects.notify_one();
-        handle.wake_partitions.notify_one();
+        self.change(&name, |state| {
+            state.set_cluster(object);
+            Wake::Both
+        });
     }
 
     /// A change of an object of the kind `plural` that a cluster is made of.
     pub fn owned(&self, plural: &str, change: Change<DynamicObject>) {
-        let Some((cluster, name, object)) = sort(change) else { return };
-        let handle = self.handle(&cluster);
-        let key = (plural.to_owned(), name);
-        match object {
-            Some(object) => handle.state().owned.insert(key, Arc::new(object)),
-            None => handle.state().owned.remove(&key),
-        };
-        handle.wake_objects.notify_one();
+        let Some((cluster, name, object)) = sort(change, cluster_label) else { return };
+        self.change(&cluster, |state| {
+            let key = (plural.to_owned(), name);
+            match object {
+                Some(object) => state.owned.insert(key, Arc::new(object)),
+                None => state.owned.remove(&key),
+            };
+            Wake::Objects
+        });
     }
 
     /// A change of a KafkaTopic.
     pub fn topic(&self, change: Change<KafkaTopic>) {
-        let named =
-            |object: &KafkaTopic| (object.namespace().unwrap_or_default(), object.spec.cluster.clone());
-        let handle = match change {
-            Change::Applied(object) | Change::Found(object) => {
-                let handle = self.handle(&named(&object));
-                handle.state().controller.apply_topic(Arc::new(object));
-                handle
-            }
-            Change::Deleted(object) => {
-                let handle = self.handle(&named(&object));
-                handle.state().controller.remove_topic(&object.name_any(), Removal::Seen);
-                handle
-            }
-            Change::Missing { name, cluster } => {
-                let handle = self.handle(&cluster);
-                handle.state().controller.remove_topic(&name.1, Removal::FoundMissing);
-                handle
-            }
-            Change::Listed | Change::Broken => return,
+        let removal =
+            if matches!(change, Change::Deleted(_)) { Removal::Seen } else { Removal::FoundMissing };
+        let Some((cluster, name, topic)) = sort(change, |topic| Some(topic.spec.cluster.clone())) else {
+            return;
         };
-        handle.wake_partitions.notify_one();
+        self.change(&cluster, |state| {
+            match topic {
+                Some(topic) => state.controller.apply_topic(Arc::new(topic)),
+                None => state.controller.remove_topic(&name, removal),
+            }
+            Wake::Partitions
+        });
     }
 
     /// A change of a KafkaPartitions object.
     pub fn chunk(&self, change: Change<KafkaPartitions>) {
-        let handle = match change {
-            Change::Applied(object) | Change::Found(object) => {
-                let handle =
-                    self.handle(&(object.namespace().unwrap_or_default(), object.spec.cluster.clone()));
-                handle.state().apply_chunk(object);
-                handle
-            }
-            Change::Deleted(object) => {
-                let handle =
-                    self.handle(&(object.namespace().unwrap_or_default(), object.spec.cluster.clone()));
-                let version = object.resource_version();
-                handle.state().remove_chunk(&object.spec.cluster, &object.name_any(), version.as_deref());
-                handle
-            }
-            Change::Missing { name, cluster } => {
-                let handle = self.handle(&cluster);
-                handle.state().remove_chunk(&cluster.1, &name.1, None);
-                handle
-            }
-            Change::Listed | Change::Broken => return,
+        let version = if let Change::Deleted(object) = &change { object.resource_version() } else { None };
+        let Some((cluster, name, chunk)) = sort(change, |chunk| Some(chunk.spec.cluster.clone())) else {
+            return;
         };
-        handle.wake_partitions.notify_one();
+        self.change(&cluster, |state| {
+            match chunk {
+                Some(chunk) => state.apply_chunk(chunk),
+                None => state.remove_chunk(&cluster.1, &name, version.as_deref()),
+            }
+            Wake::Partitions
+        });
     }
 
     /// A change of a broker's Lease. A renewal wakes nobody.
     pub fn lease(&self, change: Change<Lease>) {
-        let now = self.clock.now();
         if matches!(change, Change::Broken) {
-            for handle in self.handles() {
-                handle.state().roster.watch_broken(now);
-                handle.wake_partitions.notify_one();
-            }
-            return;
+            return self.leases_broken();
         }
-        let live = matches!(change, Change::Applied(_));
-        let Some((cluster, name, lease)) = sort(change) else { return };
-        let handle = self.handle(&cluster);
-        let news = match lease {
-            Some(lease) => handle.state().roster.lease(&cluster.1, &lease, live, now),
-            None => handle.state().roster.lease_gone(&cluster.1, &name),
-        };
-        if news {
+        let (now, live) = (self.clock.now(), matches!(change, Change::Applied(_)));
+        let Some((cluster, name, lease)) = sort(change, cluster_label) else { return };
+        self.change(&cluster, |state| {
+            let news = match lease {
+                Some(lease) => state.roster.lease(&cluster.1, &lease, live, now),
+                None => state.roster.lease_gone(&cluster.1, &name),
+            };
+            if news { Wake::Partitions } else { Wake::Nobody }
+        });
+    }
+
+    /// The watch of Leases is broken: what is known of them is old.
+    fn leases_broken(&self) {
+        let now = self.clock.now();
+        for handle in self.clusters.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            handle.state().roster.watch_broken(now);
             handle.wake_partitions.notify_one();
         }
     }
@@ -200,21 +221,23 @@ impl World {
     /// A change of a broker's pod.
     pub fn pod(&self, change: Change<Pod>) {
         let now = self.clock.now();
-        let Some((cluster, name, pod)) = sort(change) else { return };
-        let handle = self.handle(&cluster);
-        let news = match pod {
-            Some(pod) => handle.state().roster.pod(&cluster.1, &pod, now),
-            None => handle.state().roster.pod_gone(&cluster.1, &name, now),
-        };
-        if news {
-            handle.wake_partitions.notify_one();
-        }
+        let Some((cluster, name, pod)) = sort(change, cluster_label) else { return };
+        self.change(&cluster, |state| {
+            let news = match pod {
+                Some(pod) => state.roster.pod(&cluster.1, &pod, now),
+                None => state.roster.pod_gone(&cluster.1, &name, now),
+            };
+            if news { Wake::Partitions } else { Wake::Nobody }
+        });
     }
 }
 
-/// Which cluster a change of a labelled object concerns, the object's name, and what it is now.
-fn sort<K: Resource>(change: Change<K>) -> Option<(ObjectName, String, Option<K>)> {
-    let cluster = |object: &K| Some((object.namespace().unwrap_or_default(), cluster_label(object)?));
+/// Which cluster a change of an object concerns, the object's name, and what it is now.
+fn sort<K: Resource>(
+    change: Change<K>,
+    cluster_of: fn(&K) -> Option<String>,
+) -> Option<(ObjectName, String, Option<K>)> {
+    let cluster = |object: &K| Some((object.namespace().unwrap_or_default(), cluster_of(object)?));
     match change {
         Change::Applied(object) | Change::Found(object) => {
             Some((cluster(&object)?, object.name_any(), Some(object)))
@@ -229,3 +252,6 @@ fn sort<K: Resource>(change: Change<K>) -> Option<(ObjectName, String, Option<K>
 pub fn cluster_label<K: Resource>(object: &K) -> Option<String> {
     object.labels().get(milena_crds::names::CLUSTER).cloned()
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,6 +29,11 @@ struct Known {
 }
 
 impl Objects {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
     /// The resourceVersion that a write is to be tested against.
     pub fn version(&self, chunk: u32) -> Option<String> {
         self.known.get(&chunk).map(|known| known.version.clone())

@@ -8,6 +8,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use tracing::info;
+
 use crate::{api::TABLE, partitions::Hosted};
 
 /// Counters and gauges of one broker. Each is an atomic: counting costs a record's path nanoseconds.
@@ -27,6 +29,8 @@ pub struct Metrics {
     pub replicas: Gauge,
     /// Replicas here that cannot be served: their log failed to open or to write.
     pub failed_replicas: Gauge,
+    /// Logs on disk that no object knows: kept, not served.
+    pub unknown_logs: Gauge,
     /// Open connections.
     pub connections: Gauge,
     /// 1 while the control plane can be reached.
@@ -78,6 +82,7 @@ impl Default for Metrics {
         let leaders = gauge("leader_partitions", "Partitions that this broker leads");
         let replicas = gauge("replicas", "Replicas that this broker hosts");
         let failed_replicas = gauge("failed_replicas", "Replicas whose log failed to open or to write");
+        let unknown_logs = gauge("unknown_logs", "Logs on disk of topics that no object knows");
         let connections = gauge("connections", "Open connections");
         let coordination_reachable =
             gauge("coordination_reachable", "1 while the control plane can be reached");
@@ -90,6 +95,7 @@ impl Default for Metrics {
             leaders,
             replicas,
             failed_replicas,
+            unknown_logs,
             connections,
             coordination_reachable,
         }
@@ -97,12 +103,17 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Shows how many replicas there are.
-    pub fn show_replicas(&self, hosted: &Hosted) {
+    /// Shows how many replicas there are, and says so where that has changed.
+    pub fn show_replicas(&self, broker: i32, hosted: &Hosted) {
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        self.replicas.set(count(hosted.replicas().count()));
-        self.leaders.set(count(hosted.replicas().filter(|replica| replica.is_leader()).count()));
-        self.failed_replicas.set(count(hosted.failed()));
+        let replicas = count(hosted.replicas().count());
+        let leaders = count(hosted.replicas().filter(|replica| replica.is_leader()).count());
+        let failed = count(hosted.failed());
+        let before =
+            (self.replicas.set(replicas), self.leaders.set(leaders), self.failed_replicas.set(failed));
+        if before != (replicas, leaders, failed) {
+            info!(broker, replicas, leads = leaders, failed, "partitions here");
+        }
     }
 
     /// Everything, as Prometheus reads it.

@@ -1,8 +1,8 @@
 //! Files of segments that a log no longer has.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
-use milena_storage::Garbage;
+use milena_storage::{Garbage, remove_directory};
 use tokio::task::spawn_blocking;
 use tracing::warn;
 
@@ -13,6 +13,15 @@ pub fn remove_after(garbage: Garbage, delay: Duration) {
         let removed = spawn_blocking(move || garbage.remove()).await;
         if let Ok(Err(error)) = removed {
             warn!(%error, "files of deleted segments stay until the next start");
+        }
+    });
+}
+
+/// Removes the directory of a deleted partition. Large files take their time, and nobody waits for it.
+pub fn remove_directory_later(path: PathBuf) {
+    spawn_blocking(move || {
+        if let Err(error) = remove_directory(&path) {
+            warn!(%error, "the next start removes it");
         }
     });
 }

@@ -4,12 +4,14 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use imbl::ordmap::DiffItem;
 use milena_crds::partition::{Generation, Member};
-use milena_storage::{LogDir, StorageError, TopicPartition, remove_directory};
+use milena_storage::{LogDir, StorageError, TopicPartition};
 use tokio::{sync::watch, task::block_in_place};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
-use super::{Hosted, HostedTopic, Partition, housekeeping::Housekeeping};
+use super::{
+    Hosted, HostedTopic, Partition, garbage::remove_directory_later, housekeeping::Housekeeping, leftovers,
+};
 use crate::{
     clock,
     cluster::{ClusterImage, Topic},
@@ -32,6 +34,8 @@ pub struct Manager {
     /// Replicas of topics that no client sees: their object is missing, their deletion is not recorded (rule 12).
     hidden: HashMap<Uuid, Arc<HostedTopic>>,
     housekeeping: Housekeeping,
+    /// Whether logs that no topic has were looked for.
+    sorted_out: bool,
 }
 
 /// A replica to open.
@@ -45,7 +49,14 @@ impl Manager {
     /// A manager of the replicas in `dir`.
     pub fn new(broker: i32, dir: LogDir, images: watch::Receiver<Arc<ClusterImage>>) -> Manager {
         let me = Member { broker, generation: generation(&dir) };
-        Manager { dir, me, images, hidden: HashMap::new(), housekeeping: Housekeeping::default() }
+        Manager {
+            dir,
+            me,
+            images,
+            hidden: HashMap::new(),
+            housekeeping: Housekeeping::default(),
+            sorted_out: false,
+        }
     }
 
     /// Follows the picture of the cluster until the stop, then closes all logs in order.
@@ -86,7 +97,25 @@ impl Manager {
         let view = broker.view();
         let hosted = block_in_place(|| self.act(broker, &view, &image, all));
         broker.set_view(View { image, hosted });
-        broker.metrics.show_replicas(&broker.view().hosted);
+        broker.metrics.show_replicas(broker.id, &broker.view().hosted);
+        self.sort_out_leftovers(broker);
+    }
+
+    /// Once, with the first picture that is not from memory.
+    fn sort_out_leftovers(&mut self, broker: &Broker) {
+        let view = broker.view();
+        if self.sorted_out || view.image.from_memory {
+            return;
+        }
+        match block_in_place(|| leftovers::sort_out(&self.dir, &view.image)) {
+            Ok(found) => {
+                broker.metrics.unknown_logs.set(i64::try_from(found.unknown).unwrap_or(i64::MAX));
+                self.sorted_out = true;
+            }
+            Err(error) => {
+                warn!(%error, "logs of deleted topics cannot be looked for; tried again at the next change")
+            }
+        }
     }
 
     fn act(&mut self, broker: &Broker, view: &View, image: &Arc<ClusterImage>, all: bool) -> Hosted {
@@ -133,7 +162,7 @@ impl Manager {
         match self.dir.delete_partition(&tp) {
             Ok(path) => {
                 info!(partition = %tp, topic_id = %replica.topic_id, "deleted");
-                remove_later(path);
+                remove_directory_later(path);
             }
             Err(error) => error!(partition = %tp, %error, "cannot be deleted; the next start tries again"),
         }
@@ -309,13 +338,4 @@ fn lead(hosted: &Hosted, topic: &Topic, from_memory: bool) {
             replica.act_on(state, from_memory);
         }
     }
-}
-
-/// Large files take their time: nobody waits for it.
-fn remove_later(path: std::path::PathBuf) {
-    tokio::task::spawn_blocking(move || {
-        if let Err(error) = remove_directory(&path) {
-            warn!(%error, "the next start removes it");
-        }
-    });
 }

@@ -6,6 +6,7 @@ mod error;
 mod garbage;
 mod hosted;
 mod housekeeping;
+mod leftovers;
 mod manager;
 mod partition;
 mod read;

@@ -14,7 +14,7 @@ use milena_replication::{Leader, Leadership};
 use milena_storage::{AppendInfo, Log, LogReader, Origin, StorageError};
 use parking_lot::Mutex;
 use tokio::task::block_in_place;
-use tracing::{error, info, warn};
+use tracing::{debug, error, warn};
 use uuid::Uuid;
 
 use super::{
@@ -146,7 +146,7 @@ impl Partition {
                     error!(partition = %self.name(), %error, "cannot lead: the leader epoch cannot be written");
                     inner.leader = None;
                 } else {
-                    info!(partition = %self.name(), epoch = state.leader_epoch, log_end, "leading");
+                    debug!(partition = %self.name(), epoch = state.leader_epoch, log_end, "leading");
                     self.publish(inner, true);
                 }
             }
@@ -154,7 +154,7 @@ impl Partition {
                 partition = %self.name(), state = %state, mine = %self.me,
                 "not leading: the state names another generation of this log, which may have lost records"
             ),
-            None if led => info!(partition = %self.name(), state = %state, "no longer leading"),
+            None if led => debug!(partition = %self.name(), state = %state, "no longer leading"),
             None => {}
         }
         self.leads.store(inner.leader.is_some(), Ordering::Release);

@@ -98,11 +98,16 @@ fn number_of_brokers(cli: &Cli, embedded: &Embedded) -> Result<i32, String> {
     }
 }
 
+/// What suits a laptop better than Kafka's defaults: there a group need not wait for members that start late.
+const LAPTOP: [(&str, &str); 1] = [("group.initial.rebalance.delay.ms", "0")];
+
 /// Those of the KafkaCluster, with those of the command line on top.
 fn settings(embedded: &Embedded, given: &Values) -> Result<Values, String> {
+    let laptop = LAPTOP.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+    let laptop = Values::new(laptop).map_err(|error| error.to_string())?;
     let cluster =
         Values::new(embedded.cluster().spec.config).map_err(|error| format!("KafkaCluster: {error}"))?;
-    Ok(cluster.with(given))
+    Ok(laptop.with(&cluster).with(given))
 }
 
 fn address(cli: &Cli, id: i32) -> Result<std::net::SocketAddr, String> {

@@ -207,11 +207,17 @@ where
     F: Future<Output = kube::Result<T>>,
 {
     let deadline = Instant::now() + PATIENCE;
+    let mut last = None;
     loop {
         let failure = match timeout_at(deadline, call()).await {
             Ok(Ok(done)) => return Ok(done),
             Ok(Err(error)) => Failure::from(error),
-            Err(_) => return Err(Failure::Unknown(format!("nothing came within {PATIENCE:?}"))),
+            Err(_) => {
+                // What the attempt that was cut off has done does not matter where it can be repeated.
+                let known = last.filter(|_| repeat == Repeat::Always);
+                let silence = || Failure::Unknown(format!("nothing came within {PATIENCE:?}"));
+                return Err(known.unwrap_or_else(silence));
+            }
         };
         let again = match failure {
             Failure::Unreachable(_) => true,
@@ -221,6 +227,7 @@ where
         if !again || Instant::now() + PAUSE >= deadline {
             return Err(failure);
         }
+        last = Some(failure);
         sleep(PAUSE).await;
     }
 }

@@ -1,0 +1,68 @@
+//! Logs on disk that no topic here has any more: what was deleted while this broker was away goes, what nobody
+//! knows stays where it is, unserved, and is reported (rule 12).
+
+use milena_storage::{LogDir, PartitionDir, StorageError};
+use tracing::{info, warn};
+
+use super::garbage::remove_directory_later;
+use crate::cluster::ClusterImage;
+
+/// What became of the logs that no topic has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leftovers {
+    /// Deleted, as it is recorded.
+    pub deleted: usize,
+    /// Kept, though no object knows them.
+    pub unknown: usize,
+}
+
+/// Looks through the data directory once, with a picture that the control plane has given in full.
+///
+/// # Errors
+/// The directory cannot be read, or a log in it cannot be taken away.
+pub fn sort_out(dir: &LogDir, image: &ClusterImage) -> Result<Leftovers, StorageError> {
+    let mut leftovers = Leftovers::default();
+    for PartitionDir { topic_partition, topic_id, path } in dir.partitions()? {
+        let Some(id) = topic_id.filter(|id| !image.known.contains(id)) else { continue };
+        if image.deleted.contains(&id) {
+            info!(partition = %topic_partition, topic_id = %id, "deleted while this broker was away");
+            remove_directory_later(dir.delete_partition(&topic_partition)?);
+            leftovers.deleted += 1;
+        } else {
+            warn!(
+                partition = %topic_partition, topic_id = %id, path = %path.display(),
+                "a log of a topic that no object knows is kept and not served: to have it back, make a KafkaTopic \
+                 with the annotation milena.dev/topic-id; to be rid of it, remove the folder"
+            );
+            leftovers.unknown += 1;
+        }
+    }
+    Ok(leftovers)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use milena_storage::{LogConfig, Owner, TopicPartition};
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_what_is_recorded_as_deleted_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = LogDir::open(folder.path(), Owner { cluster_id: None, node_id: 0 }).unwrap();
+        let ids = [1, 2, 3].map(Uuid::from_u128);
+        for (name, id) in ["here", "deleted", "unknown"].into_iter().zip(ids) {
+            let tp = TopicPartition::new(name, 0);
+            dir.create_log(&tp, id, Arc::new(LogConfig::default()), 0).unwrap();
+        }
+        let mut image = ClusterImage::default();
+        image.known.insert(ids[0]);
+        image.deleted.insert(ids[1]);
+        assert_eq!(sort_out(&dir, &image).unwrap(), Leftovers { deleted: 1, unknown: 1 });
+        let left: Vec<_> = dir.partitions().unwrap().into_iter().filter_map(|dir| dir.topic_id).collect();
+        assert!(left.len() == 2 && left.contains(&ids[0]) && left.contains(&ids[2]), "{left:?}");
+    }
+}

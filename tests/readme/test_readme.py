@@ -125,4 +125,4 @@ def test_kubernetes(cluster, tmp_path):
     (tmp_path / ".ci").mkdir()
     (tmp_path / ".ci/images").write_text('#!/bin/sh\ntest -f "$1/operator.tar" -a -f "$1/broker.tar"\n')
     (tmp_path / ".ci/images").chmod(0o755)
-    Walk(tmp_path, inside=[cluster, "exec"]).go(steps("kubernetes"))
+    Walk(tmp_path, inside=[cluster, "exec"], brokers=3).go(steps("kubernetes"))

@@ -1,6 +1,7 @@
 """Goes one of the README's walks, as its reader would: in one folder, step by step."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,8 +17,8 @@ BIN = Path(__file__).parent / "bin"
 STEP = 90
 # Runs a program of the page with the library's log on stderr, which says when a consumer listens.
 LISTENING = "import logging, sys; logging.basicConfig(level=logging.DEBUG); exec(compile(sys.argv[1], 'page', 'exec'))"
-# A consumer of several brokers has asked each of them by then: a fetch that finds nothing is asked twice a second.
-FETCHES = 6
+# What it says of each broker that it asks for records.
+FETCHES = re.compile(r"Sending FetchRequest to node (\d+)")
 
 
 class Output:
@@ -42,10 +43,11 @@ class Output:
 
 
 class Walk:
-    """One walk. `inside` is put before the page's Python programs: where they run."""
+    """One walk. `inside` is put before the page's Python programs, where they do not run here; they consume from so
+    many brokers."""
 
-    def __init__(self, folder, inside=()):
-        self.folder, self.inside = folder, list(inside)
+    def __init__(self, folder, inside=(), brokers=1):
+        self.folder, self.inside, self.brokers = folder, list(inside), brokers
         self.running, self.fresh = [], []
         self.environment = {
             **tools.environment(),
@@ -70,8 +72,10 @@ class Walk:
         python = str(venvs.python("kafka-python-3.0.12"))
         _, log = self.step(block, [*self.inside, python, "-u", "-c", LISTENING, block.text], log=Output())
         if block.stays:
-            fetches = 1 if not self.inside else FETCHES
-            wait.until(lambda: log.text().count("FetchRequest") >= fetches, 60, f"{block.where}: the consumer listens")
+            wait.until(lambda: self.listens(log.text()), 60, f"{block.where}: the consumer listens")
+
+    def listens(self, log):
+        return len(set(FETCHES.findall(log))) >= self.brokers
 
     def step(self, block, command, log=None):
         output = Output()

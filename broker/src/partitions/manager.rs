@@ -334,8 +334,10 @@ fn differences(view: &View, image: &ClusterImage) -> (Vec<Arc<Topic>>, Vec<Uuid>
 fn lead(hosted: &Hosted, topic: &Topic, from_memory: bool) {
     let Some(open) = hosted.topic(topic.id) else { return };
     for (index, replica) in &open.open {
-        if let Some(state) = topic.partition(*index) {
-            replica.act_on(state, from_memory);
+        match topic.partition(*index) {
+            Some(state) => replica.act_on(state, from_memory),
+            // What the control plane shows is older than what this broker has acted on (rule 13).
+            None => replica.stand_down(),
         }
     }
 }

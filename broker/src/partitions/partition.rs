@@ -309,6 +309,15 @@ impl Partition {
         self.inner.lock().log.as_mut().map(work)
     }
 
+    /// Stops leading, whoever leads instead.
+    pub(super) fn stand_down(&self) {
+        self.inner.lock().leader = None;
+        if self.leads.swap(false, Ordering::AcqRel) {
+            warn!(partition = %self.name(), "no longer led from here: its state is not known any more");
+        }
+        self.waiters.wake();
+    }
+
     /// Neither leads nor serves from here on, and gives its log back: for a clean stop or a deletion.
     pub(super) fn take_log(&self) -> Option<Log> {
         let mut inner = self.inner.lock();

@@ -38,9 +38,11 @@ def block(page, match):
     return Block(line, language, walk, stays == "stays", match["text"])
 
 
-def links():
-    """Every path of this repository that the page links to."""
-    return sorted(set(LINK.findall(README.read_text())))
+def dead_links():
+    """Every path that a page of this repository links to and that is not there, with the page."""
+    pages = [README, *REPOSITORY.glob("docs/*.md"), *REPOSITORY.glob("tests/*/README.md")]
+    found = [(page, path) for page in pages for path in LINK.findall(page.read_text())]
+    return [f"{page.name}: {path}" for page, path in found if not (page.parent / path).exists()]
 
 
 def tidy(line):

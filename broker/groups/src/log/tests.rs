@@ -34,7 +34,10 @@ const GROUP_VALUES: [&str; 5] = [
 const EMPTY_GROUP_VALUE: &str = "0003000000000000ffffffff000000000000000300000000";
 
 fn hex(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    text.as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
 }
 
 fn offset_key() -> OffsetKey {

@@ -22,6 +22,7 @@ use tokio::time::timeout;
 
 use crate::context::Context;
 use crate::error::Error;
+use crate::partitions::summarize;
 use crate::world::{Handle, OwnedName};
 
 pub use build::kinds;
@@ -106,10 +107,10 @@ fn log(handle: &Handle, error: &Error) {
 fn observe(handle: &Handle) -> Option<Observed> {
     let state = handle.state();
     let cluster = state.cluster.clone()?;
-    if cluster.metadata.deletion_timestamp.is_some() || is_paused(&cluster) {
+    if !state.planned || cluster.metadata.deletion_timestamp.is_some() || is_paused(&cluster) {
         return None;
     }
-    Some(Observed { cluster, owned: state.owned.clone(), summary: state.summary.clone() })
+    Some(Observed { cluster, owned: state.owned.clone(), summary: summarize(&state) })
 }
 
 /// Whether somebody asked for the cluster to be left alone.

@@ -28,7 +28,7 @@ use crate::clock::Clock;
 use crate::cluster::{Summary, is_paused};
 use crate::context::Context;
 use crate::error::Error;
-use crate::world::Handle;
+use crate::world::{Handle, State};
 
 pub use objects::Objects;
 pub use roster::Roster;
@@ -67,6 +67,7 @@ pub async fn run(handle: Arc<Handle>, context: Context, clock: Clock) {
         pulses: Pulses::new(tell_gone),
         buried: BTreeSet::new(),
         shown: Brokers::new(),
+        told: Summary::default(),
     };
     loop {
         if !task.context.working().await || task.handle.is_closed() {
@@ -95,6 +96,8 @@ struct Task {
     buried: BTreeSet<Gone>,
     /// The brokers as the controller knows them.
     shown: Brokers,
+    /// What the task that looks after the cluster's objects was last woken for.
+    told: Summary,
 }
 
 impl Task {
@@ -149,9 +152,9 @@ impl Task {
         }
         self.shown = brokers;
         let plan = state.controller.plan(seconds());
-        let summary = summarize(state);
-        if state.summary != summary {
-            state.summary = summary;
+        let (summary, first) = (summarize(state), !std::mem::replace(&mut state.planned, true));
+        if first || self.told != summary {
+            self.told = summary;
             self.handle.wake_objects.notify_one();
         }
         Some((state.cluster.clone(), plan))
@@ -248,7 +251,8 @@ async fn carry_out(
     }
 }
 
-fn summarize(state: &crate::world::State) -> Summary {
+/// What the cluster's status tells of topics, partitions and brokers.
+pub fn summarize(state: &State) -> Summary {
     let summary = state.controller.summary();
     let size = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     let brokers = state.cluster.as_ref().map_or(0, |cluster| cluster.spec.brokers);

@@ -14,7 +14,6 @@ use milena_crds::{KafkaCluster, KafkaPartitions, KafkaTopic};
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
-use crate::cluster::Summary;
 use crate::partitions::{Objects, Roster};
 use crate::watch::{Change, ObjectName, name_of};
 
@@ -27,14 +26,14 @@ pub struct State {
     pub cluster: Option<Arc<KafkaCluster>>,
     /// The objects that it is made of, as they are.
     pub owned: BTreeMap<OwnedName, Arc<DynamicObject>>,
-    /// What the partitions' task knows that the cluster's status tells.
-    pub summary: Summary,
     /// Topics and partitions.
     pub controller: Controller,
     /// Versions of the KafkaPartitions objects.
     pub objects: Objects,
     /// Who is alive.
     pub roster: Roster,
+    /// Topics and partitions were looked at since the start: before, nothing is known of what is missing.
+    pub planned: bool,
     /// Nothing is left of the cluster: its tasks end.
     pub closed: bool,
 }
@@ -63,10 +62,10 @@ impl Handle {
         let state = State {
             cluster: None,
             owned: BTreeMap::new(),
-            summary: Summary::default(),
             controller: Controller::new(&name.1),
             objects: Objects::default(),
             roster: Roster::default(),
+            planned: false,
             closed: false,
         };
         let (wake_objects, wake_partitions) = (Notify::new(), Notify::new());

@@ -16,6 +16,7 @@ use super::validate::{Invalid, Resolved};
 use crate::api::{MANAGER, status_patch, within};
 use crate::context::Context;
 use crate::error::Error;
+use crate::partitions::summarize;
 use crate::world::Handle;
 
 /// What the partitions' task knows that the status of the cluster tells.
@@ -56,7 +57,7 @@ pub async fn report(
         let state = handle.state();
         let Some(cluster) = state.cluster.clone() else { return Ok(()) };
         let set = state.owned.get(&("statefulsets".to_owned(), handle.name.1.clone())).cloned();
-        (cluster, state.summary.clone(), set)
+        (cluster, summarize(&state), set)
     };
     let set: Option<StatefulSet> = set.and_then(|set| set.as_ref().clone().try_parse().ok());
     let progress = set.as_ref().and_then(|set| set.status.clone()).unwrap_or_default();

@@ -125,6 +125,8 @@ def test_a_group_goes_on_after_the_broker_was_killed(client, own_broker, admin_o
         wait.until(lambda: [admin.committed(group, topic, p) for p in (0, 1)] == [10, 10], 15, "the commits")
         own_broker.restart(kill=True)
         if not client.survives_outage:
+            for member in members.values():
+                member.kill()
             members = {who: client.member(own_broker.bootstrap, who, group, topic) for who in ("c", "d")}
         admin.produce(topic, second, acks="all")
         seen = gather(members, second, timeout=client.session + 40)

@@ -52,6 +52,12 @@ def start(environment, program, **more):
     return subprocess.Popen([venvs.python(environment), "-u", "-c", LISTENING, program], text=True, **more)
 
 
+def shell(library):
+    """The interactive Python shell of the page, which stays open after its last line."""
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen([venvs.python(library), "-i"], stdin=subprocess.PIPE, text=True, **quiet)
+
+
 @pytest.mark.parametrize("library", ["kafka-python-3.0.12", "kafka-python-1.3.5"])
 def test_hello_world(page, library):
     if "sample" in topics("--list").split():
@@ -63,12 +69,14 @@ def test_hello_world(page, library):
         consumer = start(library, CONSUMER, stdout=shown, stderr=log)
         try:
             wait.until(lambda: "FetchRequest" in text(log), 20, "the consumer listening")
-            producer = start(library, PRODUCER, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            assert producer.wait(20) == 0
-            lines = wait.until(lambda: len(text(shown).splitlines()) == 2 and text(shown).splitlines(), 20, "two lines")
+            with shell(library) as producer:
+                producer.stdin.write(PRODUCER)
+                producer.stdin.flush()
+                wait.until(lambda: len(text(shown).splitlines()) == 2, 20, "two lines")
         finally:
             consumer.kill()
             consumer.wait()
+        lines = text(shown).splitlines()
     assert re.match(r"ConsumerRecord\(topic='?sample'?, partition=0, ", lines[0])
     assert "offset=0" in lines[0] and "key=None" in lines[0] and "value=b'Hello, World!'" in lines[0]
     assert "offset=1" in lines[1] and "key=b'message-two'" in lines[1] and "value=b'This is Kafka-Python'" in lines[1]

@@ -6,6 +6,7 @@ error code or null, "message": text}. Runs on Python 3.6 and later, because old 
 
 import base64
 import json
+import logging
 import os
 import queue
 import sys
@@ -26,6 +27,8 @@ def decode(text):
 
 def serve(ops, code_of):
     """Answers requests from stdin until it closes. `code_of(exception)` gives Kafka's error code, or None."""
+    if os.environ.get("MILENA_TEST_LOG"):
+        logging.basicConfig(level=os.environ["MILENA_TEST_LOG"], format="%(asctime)s %(name)s %(message)s")
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints must not look like an answer
     for line in sys.stdin:

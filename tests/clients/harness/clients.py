@@ -152,6 +152,7 @@ def java():
 OLD_KAFKA_PYTHON = ("zstd", "idempotent")
 # PyKafka takes the attribute bit of LogAppendTime for a codec that it does not know, writes metadata of its own
 # with each commit, and finds offsets by time as those of segments (test_pykafka.py).
+# Its members end when a broker closes their connection.
 PYKAFKA = ("headers", "zstd", "idempotent", "metadata", "by-time", "append-time")
 CLIENTS = [
     Library("kafka-python 3.0.12", python("kafka-python-3.0.12", "kafka_python.py")),
@@ -160,7 +161,13 @@ CLIENTS = [
     Library(
         "kafka-python 1.3.5", python("kafka-python-1.3.5", "kafka_python.py"), lacks=["headers", *OLD_KAFKA_PYTHON]
     ),
-    Library("PyKafka 2.8.0", python("pykafka-2.8.0", "pykafka_driver.py"), lacks=[*PYKAFKA, "timestamps"], session=30),
+    Library(
+        "PyKafka 2.8.0",
+        python("pykafka-2.8.0", "pykafka_driver.py"),
+        lacks=[*PYKAFKA, "timestamps"],
+        session=30,
+        survives_outage=False,
+    ),
     Library(
         "PyKafka 2.8.0 (2.0.0)",
         python("pykafka-2.8.0", "pykafka_driver.py"),

@@ -2,6 +2,7 @@
 import json
 
 import pytest
+from harness import machine
 from harness.kube import cluster, kubectl, topic
 from harness.wait import steadily, until
 
@@ -110,7 +111,7 @@ def test_other_changes_roll_brokers_one_by_one(demo):
     demo.wait_ready("kafkacluster", "demo", 120)
 
 
-def test_scale(space):
+def test_scale(operator, space):
     space.apply(cluster("small", 1))
     space.wait_ready("kafkacluster", "small", 90)
     space.run("scale", "kafkacluster/small", "--replicas=2")
@@ -130,7 +131,10 @@ def test_scale(space):
     space.run("scale", "kafkacluster/small", "--replicas=1")
     condition = space.wait_reason("kafkacluster", "small", "ScaleDownBlocked")
     assert "set spec.brokers back to 2" in condition["message"]
-    assert len(pod_uids(space)) == 2
+    # Nor does an operator forget that which has just been started.
+    machine.kill_pod_process(operator.list("pods")[0]["metadata"]["name"], operator.name)
+    steadily("both brokers stay", lambda: len(pod_uids(space)) == 2, 6)
+    operator.run("rollout", "status", "deployment/milena", "--timeout=60s")
     space.delete("kafkatopic", "spread")
     space.wait_ready("kafkacluster", "small", 60)
     until("one pod is left", lambda: len(pod_uids(space)) == 1, 60)

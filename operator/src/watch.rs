@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use kube::core::DeserializeGuard;
@@ -171,16 +171,24 @@ fn trim<K: Resource>(mut object: K) -> K {
     object
 }
 
+/// After so long without a failure the next one is the first again.
+const CALM: Duration = Duration::from_secs(30);
+
 /// Waits from 100 ms to 5 s between attempts: an API server that is back is wanted soon.
 #[derive(Debug, Default)]
 struct Patience {
     failures: u32,
+    last: Option<Instant>,
 }
 
 impl Iterator for Patience {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
+        let calm = self.last.replace(Instant::now()).is_some_and(|last| last.elapsed() > CALM);
+        if calm {
+            self.failures = 0;
+        }
         let wait = Duration::from_millis(100).saturating_mul(1 << self.failures.min(6));
         self.failures = self.failures.saturating_add(1);
         Some(wait.min(Duration::from_secs(5)))
@@ -188,9 +196,8 @@ impl Iterator for Patience {
 }
 
 impl Backoff for Patience {
-    fn reset(&mut self) {
-        self.failures = 0;
-    }
+    /// Called at each event, the first of which comes before anything is asked: only calm starts over.
+    fn reset(&mut self) {}
 }
 
 #[cfg(test)]

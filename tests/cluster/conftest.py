@@ -13,7 +13,7 @@ from harness.wait import until
 CHART = Path(__file__).parents[2] / "charts/milena"
 SYSTEM = "milena-system"
 IMAGES = Path(os.environ["MILENA_IMAGES"])
-VALUES = ["--set", "operator.image.tag=dev,broker.image.tag=dev"]
+VALUES = ["--set", "operator.image.tag=dev,broker.image.tag=dev,operator.log.format=json"]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,8 +15,16 @@ import page
 BIN = Path(__file__).parent / "bin"
 # Longest time that a step may take, in seconds.
 STEP = 90
-# Runs a program of the page with the library's log on stderr, which says when a consumer listens.
-LISTENING = "import logging, sys; logging.basicConfig(level=logging.DEBUG); exec(compile(sys.argv[1], 'page', 'exec'))"
+# Types a program of the page into a Python shell, which stays open: a producer sends in the background. The library's
+# log goes to stderr, and says when a consumer listens.
+FREE = "the shell is free"
+TYPED = f"""
+import logging, sys
+logging.basicConfig(level=logging.DEBUG)
+exec(compile(sys.argv[1], "page", "exec"))
+logging.info("{FREE}")
+sys.stdin.read()
+"""
 # What it says of each broker that it asks for records.
 FETCHES = re.compile(r"Sending FetchRequest to node (\d+)")
 
@@ -66,41 +74,47 @@ class Walk:
     def shell(self, block):
         if block.text.startswith("cargo run"):
             self.stop_broker()
-        self.step(block, ["bash", "-euo", "pipefail", "-c", block.text])
-
-    def python(self, block):
-        python = str(venvs.python("kafka-python-3.0.12"))
-        _, log = self.step(block, [*self.inside, python, "-u", "-c", LISTENING, block.text], log=Output())
+        process, output = self.start(block, ["bash", "-euo", "pipefail", "-c", block.text])
         if block.stays:
-            wait.until(lambda: self.listens(log.text()), 60, f"{block.where}: the consumer listens")
-
-    def listens(self, log):
-        return len(set(FETCHES.findall(log))) >= self.brokers
-
-    def step(self, block, command, log=None):
-        output = Output()
-        errors = log.file if log else subprocess.STDOUT
-        process = subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output.file,
-            stderr=errors,
-            start_new_session=True,
-        )
-        if block.stays:
-            self.running.append((process, output, block))
-            return output, log
+            return
+        self.running.pop()
         self.fresh.append(output)
         try:
             status = process.wait(STEP)
         except subprocess.TimeoutExpired:
             end(process, signal.SIGKILL)
             status = f"nothing after {STEP} s"
-        said = output.text() + (log.text()[-4000:] if log else "")
-        assert status == 0, f"{block.where}: {status}\n{block.text}\n{said}"
-        return output, log
+        assert status == 0, f"{block.where}: {status}\n{block.text}\n{output.text()}"
+
+    def python(self, block):
+        log = Output()
+        command = [*self.inside, str(venvs.python("kafka-python-3.0.12")), "-u", "-c", TYPED, block.text]
+        process, _ = self.start(block, command, stdin=subprocess.PIPE, stderr=log.file)
+
+        def done():
+            if process.poll() is not None:
+                raise RuntimeError(f"{block.where}: {process.returncode}\n{log.text()[-4000:]}")
+            return self.listens(log.text()) if block.stays else FREE in log.text()
+
+        wait.until(done, STEP, f"{block.where}: the {'consumer listens' if block.stays else 'program is through'}")
+
+    def listens(self, log):
+        return len(set(FETCHES.findall(log))) >= self.brokers
+
+    def start(self, block, command, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT):
+        """Starts what runs to the end of the walk, unless it is stopped before."""
+        output = Output()
+        process = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdin=stdin,
+            stdout=output.file,
+            stderr=stderr,
+            start_new_session=True,
+        )
+        self.running.append((process, output, block))
+        return process, output
 
     def stop_broker(self):
         """Ctrl-C, if a broker runs."""

@@ -12,7 +12,7 @@ def until(what, check, timeout=30.0, every=0.1):
             if last:
                 until.took = time.monotonic() - begun
                 return last
-        except (KeyError, IndexError, LookupError) as error:
+        except (LookupError, TypeError) as error:  # an object, or a field of it, that is not there yet
             last = error
         if time.monotonic() - begun > timeout:
             raise AssertionError(f"not within {timeout} s: {what}; at last {last!r}")

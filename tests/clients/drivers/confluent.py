@@ -37,7 +37,7 @@ def producer(acks, codec, idempotent):
             "bootstrap.servers": BOOTSTRAP,
             "compression.type": codec,
             "linger.ms": 5,
-            "message.timeout.ms": 20000,
+            "message.timeout.ms": 15000,
         }
         if acks is not None:
             config["acks"] = acks

@@ -73,7 +73,18 @@ fn check_free(view: &View, name: &str) -> Result<(), Refusal> {
             format!("Topic '{name}' already exists."),
         ));
     }
-    Ok(())
+    if !name.contains(['.', '_']) {
+        return Ok(());
+    }
+    // Metrics have `_` for both: Kafka refuses a name that would share them with another's.
+    let metric = names::metric_name(name);
+    match view.image.topics.keys().find(|other| names::metric_name(other) == metric) {
+        None => Ok(()),
+        Some(other) => Err(Refusal::new(
+            ResponseError::InvalidTopicException,
+            format!("Topic '{name}' collides with existing topic: {other}"),
+        )),
+    }
 }
 
 fn check_replicas(view: &View, replicas: i16) -> Result<(), Refusal> {

@@ -1,4 +1,4 @@
-//! What old clients can read of what was found: message sets before Fetch 4, no zstd before Fetch 10.
+//! What old clients can read of what was found: message sets before Fetch 4, nothing of zstd topics before Fetch 10.
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
@@ -19,7 +19,8 @@ const MAX_DECOMPRESSED_BYTES: usize = 100 * 1024 * 1024;
 /// is fetched, for the client would ask for the same offset for ever.
 ///
 /// # Errors
-/// As [`Partition::fetch`]; UNSUPPORTED_COMPRESSION_TYPE for zstd, or what converting meets.
+/// As [`Partition::fetch`]; UNSUPPORTED_COMPRESSION_TYPE for a topic with `compression.type=zstd`, or what
+/// converting meets.
 pub fn fetch(
     version: i16,
     replica: &Partition,
@@ -35,7 +36,12 @@ pub fn fetch(
         }
         let index = replica.index;
         let records = match version {
-            MAGIC_2.. => before_zstd(index, &fetched.records)?,
+            MAGIC_2.. if replica.config().compression == Some(Compression::Zstd) => {
+                let message = "the topic's compression.type is zstd, which Fetch knows from version 10 on";
+                return Err(PartitionError::new(index, ResponseError::UnsupportedCompressionType, message));
+            }
+            // A producer that chose zstd is taken to know its consumers: as in Kafka.
+            MAGIC_2.. => fetched.records.clone(),
             2..=3 => converted(index, from, &fetched.records, MessageFormat::V1)?,
             _ => converted(index, from, &fetched.records, MessageFormat::V0)?,
         };
@@ -53,23 +59,6 @@ fn next_offset(index: i32, records: &Bytes) -> Result<i64, PartitionError> {
         next = batch.map_err(|error| PartitionError::records(index, &error))?.header.next_offset();
     }
     Ok(next)
-}
-
-/// The batches before the first one with zstd; that one itself is an error.
-fn before_zstd(index: i32, records: &Bytes) -> Result<Bytes, PartitionError> {
-    let mut readable = 0;
-    for batch in Batches::new(records) {
-        let batch = batch.map_err(|error| PartitionError::records(index, &error))?;
-        if batch.header.compression().is_ok_and(|codec| codec == Compression::Zstd) {
-            break;
-        }
-        readable += batch.bytes.len();
-    }
-    if readable == 0 {
-        let message = "the records are compressed with zstd, which Fetch knows from version 10 on";
-        return Err(PartitionError::new(index, ResponseError::UnsupportedCompressionType, message));
-    }
-    Ok(records.slice(..readable))
 }
 
 fn converted(index: i32, from: i64, records: &Bytes, format: MessageFormat) -> Result<Bytes, PartitionError> {

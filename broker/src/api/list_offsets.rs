@@ -13,9 +13,10 @@ use kafka_protocol::{
 
 use super::Call;
 use crate::{
+    clock,
     cluster::Topic,
     node::View,
-    partitions::{FoundOffset, PartitionError},
+    partitions::{FoundOffset, Partition, PartitionError},
 };
 
 /// From this version on answers carry leader epochs (KIP-320).
@@ -53,7 +54,7 @@ fn answer(
     asked: &ListOffsetsPartition,
 ) -> ListOffsetsPartitionResponse {
     let answer = ListOffsetsPartitionResponse::default().with_partition_index(asked.partition_index);
-    match find(view, topic, asked) {
+    match find(call.head.api_version, view, topic, asked) {
         Ok(found) => answer
             .with_timestamp(found.timestamp)
             .with_offset(found.offset)
@@ -64,7 +65,18 @@ fn answer(
     }
 }
 
+/// Version 0 asks for what was written before a time: the log's end for one that is still to come, the log's
+/// start where every record is older.
+fn before(replica: &Partition, time_ms: i64) -> Result<FoundOffset, PartitionError> {
+    if time_ms >= clock::now_ms() {
+        return replica.latest_offset();
+    }
+    let newest = replica.max_timestamp_offset()?;
+    Ok(if newest.timestamp <= time_ms { replica.earliest_offset() } else { FoundOffset::NONE })
+}
+
 fn find(
+    version: i16,
     view: &View,
     topic: Option<&Arc<Topic>>,
     asked: &ListOffsetsPartition,
@@ -83,6 +95,7 @@ fn find(
         EARLIEST | EARLIEST_LOCAL => Ok(replica.earliest_offset()),
         MAX_TIMESTAMP => replica.max_timestamp_offset(),
         LATEST_TIERED => Ok(FoundOffset::NONE),
+        time if time >= 0 && version == 0 => before(&replica, time),
         time if time >= 0 => replica.offset_for_time(time),
         time => Err(PartitionError::new(
             asked.partition_index,

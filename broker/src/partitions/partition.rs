@@ -24,6 +24,9 @@ use super::{
 };
 use crate::{clock, config::TopicConfig};
 
+/// Trouble with a log is told once in so many milliseconds.
+const COMPLAINT_INTERVAL_MS: i64 = 10_000;
+
 /// One replica, on this broker. Appends take its lock; reads take none.
 pub struct Partition {
     /// Kafka's name of the topic.
@@ -42,6 +45,8 @@ pub struct Partition {
     leads: AtomicBool,
     /// When the log was last flushed for `flush.ms`, in milliseconds of the day's clock.
     flushed_at_ms: AtomicI64,
+    /// When the log's trouble was told last: clients try again many times a second.
+    complained_at_ms: AtomicI64,
     waiters: Waiters,
 }
 
@@ -93,6 +98,7 @@ impl Partition {
             inner: Mutex::new(Inner { log: Some(log), leader: None }),
             leads: AtomicBool::new(false),
             flushed_at_ms: AtomicI64::new(clock::now_ms()),
+            complained_at_ms: AtomicI64::new(0),
             waiters: Waiters::default(),
         }
     }
@@ -364,7 +370,11 @@ impl Partition {
 
     pub(super) fn storage_error(&self, error: &StorageError) -> PartitionError {
         let refused = PartitionError::storage(self.index, error);
-        if refused.code == ResponseError::KafkaStorageError {
+        let now_ms = clock::now_ms();
+        let last = self.complained_at_ms.load(Ordering::Relaxed);
+        let due = now_ms.saturating_sub(last) > COMPLAINT_INTERVAL_MS;
+        if refused.code == ResponseError::KafkaStorageError && due {
+            self.complained_at_ms.store(now_ms, Ordering::Relaxed);
             error!(partition = %self.name(), %error, "the log cannot be used");
         }
         refused

@@ -5,9 +5,9 @@ use std::{path::Path, sync::Arc};
 use milena_crds::settings::Config;
 use milena_storage::{LogDir, Owner};
 use tokio::net::TcpListener;
-use tracing::info;
+use tracing::{info, warn};
 
-use super::{Running, listen, serve_http, stop_signal};
+use super::{Running, StopSignals, listen, serve_http};
 use crate::{
     advertised::Advertised,
     cli::Cli,
@@ -25,6 +25,7 @@ use crate::{
 
 /// Runs until SIGTERM or Ctrl-C.
 pub async fn run(cli: Cli) -> Result<(), String> {
+    let mut signals = StopSignals::install()?;
     let manifests = read_manifests(&cli)?;
     let given: Config =
         cli.config.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
@@ -51,7 +52,7 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         Arc::new(AllBrokers(running.iter().map(|one| one.broker().clone()).collect()));
     serve_http(&cli, probed).await?;
     greet(&cli, &embedded, brokers);
-    let signal = stop_signal().await?;
+    let signal = signals.wait().await;
     info!("{signal}: stopping");
     for one in running {
         one.stop().await;
@@ -127,13 +128,15 @@ async fn start_all(
     for (id, (dir, listener)) in (0..).zip(dirs.into_iter().zip(listeners)) {
         let port = listener.local_addr().map_err(|error| error.to_string())?.port();
         let info = BrokerInfo { host: advertised_host(cli), port, rack: None, alive: true };
-        let epoch = embedded.register(id, info, generation(&dir)).map_err(|error| error.to_string())?;
+        let epoch = embedded.register(id, info, generation(&dir));
         let path = dir.path().to_owned();
         let broker = Broker::new(id, Advertised::AsRegistered, config.clone(), embedded.clone(), path);
         broker.set_epoch(epoch);
         starting.push((Arc::new(broker), dir, listener));
     }
-    embedded.decide().map_err(|error| error.to_string())?;
+    if let Err(error) = embedded.decide() {
+        warn!(%error, "going on with what was decided before; the next change tries again");
+    }
     let mut running = Vec::new();
     for (broker, dir, listener) in starting {
         let manager = Manager::new(broker.id, dir, broker.coordination.image());

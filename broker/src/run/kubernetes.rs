@@ -14,7 +14,7 @@ use milena_storage::{LogDir, Owner};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use super::{Running, listen, serve_http, stop_signal};
+use super::{Running, StopSignals, listen, serve_http};
 use crate::{
     advertised::Advertised,
     cli::Cli,
@@ -35,6 +35,7 @@ const MAX_SETTINGS: u64 = 1024 * 1024;
 
 /// Runs until SIGTERM or Ctrl-C.
 pub async fn run(cli: Cli) -> Result<(), String> {
+    let mut signals = StopSignals::install()?;
     let place = Place::from_args(&cli.kubernetes)?;
     let layers = read_settings(&cli)?;
     let probes = Arc::new(Probes::default());
@@ -47,11 +48,10 @@ pub async fn run(cli: Cli) -> Result<(), String> {
     info!(broker = place.broker, cluster = place.cluster, generation = %generation(&dir), "starting");
 
     let id = place.broker;
-    let mut stop = std::pin::pin!(stop_signal());
     let kubernetes = tokio::select! {
         started = Kubernetes::start(place, generation(&dir), dir.path(), api_server) => started.map_err(|e| e.to_string())?,
-        signal = &mut stop => {
-            info!("{}: stopping, before the cluster was known", signal?);
+        signal = signals.wait() => {
+            info!("{}: stopping, before the cluster was known", signal);
             return Ok(());
         }
     };
@@ -70,7 +70,7 @@ pub async fn run(cli: Cli) -> Result<(), String> {
     let running = Running::start(broker, manager, listener).await;
     info!(broker = id, listen = %cli.listen, data = %cli.data_dir.display(), "serving Kafka clients");
 
-    let signal = stop.await?;
+    let signal = signals.wait().await;
     info!("{signal}: stopping");
     kubernetes.drain();
     running.stop().await;

@@ -191,7 +191,6 @@ fn a_refusal_names_the_field_and_what_is_wrong() {
     );
     assert_eq!(offset_delete(0xffff_ffff, b""), "partitions: is null, which this version does not allow");
     assert_eq!(offset_delete(0xffff_fffe, b""), "partitions: the length -2 is negative");
-    assert_eq!(offset_delete(1, b"\0\0\0\x01+"), "the end: 1 bytes are left over");
     assert_eq!(
         problem(ApiKey::OffsetDelete, 0, b"\0\x05gr"),
         "groupId: 5 bytes or elements are announced, 2 bytes are left"

@@ -68,16 +68,13 @@ impl Embedded {
     }
 
     /// Adds a broker that has started; the answer is its broker epoch, one more than at its last start.
-    ///
-    /// # Errors
-    /// The epoch cannot be written.
-    pub fn register(&self, id: i32, info: BrokerInfo, generation: Generation) -> Result<i64, FileError> {
+    pub fn register(&self, id: i32, info: BrokerInfo, generation: Generation) -> i64 {
         let mut store = self.store.lock();
-        let epoch = store.next_epoch(id)?;
+        let epoch = store.next_epoch(id);
         let rack = info.rack.as_deref().map(str::to_owned);
         let broker = Broker { liveness: Liveness::Alive, epoch, generation, rack, draining: false };
         store.set_broker(id, info, broker);
-        Ok(epoch)
+        epoch
     }
 
     /// Makes every decision that is due, then shows the result to the brokers.
@@ -86,9 +83,9 @@ impl Embedded {
     /// An object cannot be written.
     pub fn decide(&self) -> Result<(), FileError> {
         let mut store = self.store.lock();
-        store.decide()?;
+        let decided = store.decide();
         self.images.send_replace(store.image());
-        Ok(())
+        decided
     }
 
     /// Applies objects as `kubectl apply` would; what is the same already is left alone. Answers what changed, in

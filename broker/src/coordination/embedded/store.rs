@@ -148,12 +148,14 @@ impl Store {
         Ok(())
     }
 
-    /// Counts a start of a broker.
-    pub fn next_epoch(&mut self, broker: i32) -> Result<i64, FileError> {
+    /// Counts a start of a broker. With a full disk it serves what it has, in the leader epochs that it had.
+    pub fn next_epoch(&mut self, broker: i32) -> i64 {
         let epoch = self.epochs.get(&broker).copied().unwrap_or(0).saturating_add(1);
-        self.files.put(BROKERS, &broker.to_string(), &BrokerRecord { broker, epoch })?;
+        if let Err(error) = self.files.put(BROKERS, &broker.to_string(), &BrokerRecord { broker, epoch }) {
+            warn!(broker, %error, "this start is not counted");
+        }
         self.epochs.insert(broker, epoch);
-        Ok(epoch)
+        epoch
     }
 
     /// A broker as it is.

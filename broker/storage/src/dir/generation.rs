@@ -86,7 +86,11 @@ impl Boot {
         }))
     }
 
+    /// Writes it down, if it differs from what is on disk: a start on a full disk writes nothing.
     pub(super) fn store(&self, dir: &Path) -> Result<(), StorageError> {
+        if Boot::read(dir)?.as_ref() == Some(self) {
+            return Ok(());
+        }
         let content = properties::format(&[
             ("version", "1"),
             ("disk.id", &ids::encode(self.generation.disk_id)),

@@ -186,7 +186,12 @@ def test_retention_by_size_drops_whole_segments(start_broker, admin_of, name):
     admin.create(name, segment_bytes=1 << 20, retention_bytes=2 << 20)
     for part in range(50):
         admin.produce(name, [Record(b"%d " % part + bytes(100_000))])
-    start = wait.until(lambda: admin.client.offsets(admin.bootstrap, name, 0, "earliest"), 60, "old segments dropped")
+
+    def three_segments_left():  # a check that came before the last record leaves more
+        start = admin.client.offsets(admin.bootstrap, name, 0, "earliest")
+        return start if 50 - start <= 32 else None
+
+    start = wait.until(three_segments_left, 60, "old segments dropped")
     read = admin.consume(name, count=50 - start)
     assert contents(read, "offset") == [(offset,) for offset in range(start, 50)]
-    assert 20 <= 50 - start <= 32, "between two and three segments are left"
+    assert 50 - start >= 20, "what the topic may hold is left"

@@ -1,6 +1,6 @@
 //! `partition.metadata`: which topic a partition's directory belongs to (KIP-516).
 
-use std::{fs::File, io::ErrorKind, path::Path};
+use std::path::Path;
 
 use uuid::Uuid;
 
@@ -32,15 +32,10 @@ pub(crate) fn read(dir: &Path) -> Result<Option<Uuid>, StorageError> {
 pub(crate) fn write(dir: &Path, topic_id: Uuid) -> Result<(), StorageError> {
     let text = format!("version: 0\ntopic_id: {}", ids::encode(topic_id));
     let path = dir.join(FILE_NAME);
-    std::fs::write(&path, text).map_err(failed("write", &path))
+    fs::write(&path, text.as_bytes()).map_err(failed("write", &path))
 }
 
 /// Makes the file durable, if there is one.
 pub(crate) fn sync(dir: &Path) -> Result<(), StorageError> {
-    let path = dir.join(FILE_NAME);
-    match File::open(&path) {
-        Ok(file) => file.sync_data().map_err(failed("sync", &path)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(StorageError::io("open", path, error)),
-    }
+    fs::sync_existing(&dir.join(FILE_NAME))
 }

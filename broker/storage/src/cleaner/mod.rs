@@ -14,7 +14,7 @@ use std::{collections::HashSet, fs::File, path::PathBuf, sync::Arc};
 use crate::{
     config::LogConfig,
     error::StorageError,
-    fs::{failed, write_at},
+    fs::{self, Access, failed},
     index::SegmentIndex,
     log::{Log, Shared},
     num::to_u64,
@@ -209,7 +209,7 @@ impl CleanTask {
         let first = self.sources.first().is_some_and(|first| first.base_offset == base_offset);
         let replacement = Some(writer.finish()?).filter(|(size, _)| *size > 0 || first);
         if !changed || replacement.is_none() {
-            crate::fs::remove(&path)?;
+            fs::remove(&path)?;
         }
         Ok(changed.then_some(Group { sources, replacement }))
     }
@@ -227,7 +227,7 @@ struct Writer {
 impl Writer {
     fn create(shared: &Shared, base_offset: i64, interval: u32) -> Result<Writer, StorageError> {
         let path = shared.dir.join(file_name(base_offset, "log.cleaned"));
-        let file = File::create(&path).map_err(failed("create", &path))?;
+        let file = fs::open(&path, Access::Replace).map_err(failed("create", &path))?;
         let index = IndexBuilder::new(base_offset, interval, SegmentIndex::new());
         Ok(Writer { file, path, index, buffer: Vec::new(), written: 0 })
     }
@@ -244,7 +244,7 @@ impl Writer {
     }
 
     fn write(&mut self) -> Result<(), StorageError> {
-        write_at(&self.file, self.written, &self.buffer, &[]).map_err(failed("write", &self.path))?;
+        fs::write_at(&self.file, self.written, &self.buffer, &[]).map_err(failed("write", &self.path))?;
         self.written = self.written.saturating_add(to_u64(self.buffer.len()));
         self.buffer.clear();
         Ok(())
@@ -253,7 +253,7 @@ impl Writer {
     /// Size and indexes.
     fn finish(mut self) -> Result<(u64, SegmentIndex), StorageError> {
         self.write()?;
-        self.file.sync_all().map_err(failed("sync", &self.path))?;
+        fs::sync_all(&self.file).map_err(failed("sync", &self.path))?;
         Ok((self.written, self.index.into_index()))
     }
 }

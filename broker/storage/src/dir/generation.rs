@@ -7,12 +7,11 @@ use uuid::Uuid;
 use super::properties;
 use crate::{
     error::StorageError,
-    fs::{Durability, read_small, write_atomic},
+    fs::{Durability, boot_id, read_small, write_atomic},
     ids,
 };
 
 const FILE_NAME: &str = "log-generation";
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// A disk and how often it was started without having been shut down in order, on another boot of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,7 +41,7 @@ pub(super) struct Boot {
 impl Boot {
     /// The state for this start.
     pub(super) fn load(dir: &Path, clean: bool) -> Result<Boot, StorageError> {
-        let boot_id = std::fs::read_to_string(BOOT_ID).unwrap_or_default().trim().to_owned();
+        let boot_id = boot_id();
         Ok(match Boot::read(dir)? {
             Some(stored) => stored.started(clean, boot_id),
             None => Boot {

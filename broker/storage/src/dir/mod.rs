@@ -11,14 +11,11 @@ mod properties;
 pub use generation::Generation;
 pub use partitions::{PartitionDir, TopicPartition, remove_directory};
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use crate::{error::StorageError, log::OpenMode};
+use crate::{error::StorageError, fs, log::OpenMode};
 
 use checkpoints::Checkpoints;
 use generation::Boot;
@@ -130,9 +127,7 @@ impl LogDir {
     /// # Errors
     /// The operating system refused.
     pub fn sync_all(&self) -> Result<(), StorageError> {
-        let failed = |error| StorageError::io("sync", &self.path, error);
-        let dir = fs::File::open(&self.path).map_err(failed)?;
-        rustix::fs::syncfs(dir).map_err(|errno| failed(errno.into()))
+        fs::sync_fs(&self.path)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The directories of partitions: `topic-0`, and those that are on their way out.
 
 use std::{
-    fmt, fs,
+    fmt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -12,7 +12,7 @@ use super::LogDir;
 use crate::{
     config::LogConfig,
     error::StorageError,
-    fs::failed,
+    fs::{self, failed},
     log::{Log, RecoveryReport},
     metadata,
 };
@@ -159,7 +159,7 @@ impl LogDir {
         // Kafka's topic names are ASCII, so any cut is between characters.
         let name: String = tp.to_string().chars().take(room).collect();
         let to = self.path.join(format!("{name}{tail}"));
-        fs::rename(&from, &to).map_err(failed("rename", &from))?;
+        fs::rename_dir(&from, &to)?;
         Ok(to)
     }
 }
@@ -169,10 +169,7 @@ impl LogDir {
 /// # Errors
 /// A file cannot be removed; the next start tries again.
 pub fn remove_directory(path: &Path) -> Result<(), StorageError> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        other => other.map_err(failed("remove directory", path)),
-    }
+    fs::remove_dir_all(path)
 }
 
 /// Removes what was to be deleted in a former life.
@@ -187,7 +184,7 @@ pub(super) fn purge_deleted(dir: &Path) -> Result<(), StorageError> {
 
 fn subdirectories(dir: &Path) -> Result<Vec<(String, PathBuf)>, StorageError> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(dir).map_err(failed("list", dir))? {
+    for entry in fs::read_dir(dir)? {
         let entry = entry.map_err(failed("list", dir))?;
         if entry.file_type().map_err(failed("stat", &entry.path()))?.is_dir()
             && let Ok(name) = entry.file_name().into_string()

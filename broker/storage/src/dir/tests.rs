@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{fs, sync::Arc};
 
 use super::*;
 use crate::{LogConfig, RecoveryReport};

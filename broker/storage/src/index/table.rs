@@ -2,14 +2,13 @@
 
 use std::{
     fs::File,
-    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
 use super::entry::IndexEntry;
 use crate::{
     error::StorageError,
-    fs::{self, failed},
+    fs::{self, Access, failed},
     num::{to_u64, to_usize},
     segment::file_name,
 };
@@ -47,11 +46,7 @@ impl<E: IndexEntry> IndexTable<E> {
     /// The table of a file. None: it is missing or its size is that of no table.
     pub(crate) fn load(dir: &Path, base_offset: i64) -> Result<Option<IndexTable<E>>, StorageError> {
         let path = Self::path(dir, base_offset);
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(StorageError::io("open", path, error)),
-        };
+        let Some(file) = fs::open_existing(&path)? else { return Ok(None) };
         let len = file.metadata().map_err(failed("stat", &path))?.len();
         let entry_len = to_u64(E::LEN);
         let Ok(in_file) = u32::try_from(len.checked_div(entry_len).unwrap_or(0)) else { return Ok(None) };
@@ -107,7 +102,7 @@ impl<E: IndexEntry> IndexTable<E> {
         let position = u64::from(self.in_file).saturating_mul(to_u64(E::LEN));
         if self.in_file == 0 {
             // What is in the file already is left over from another segment of the same name.
-            file.set_len(0).map_err(failed("truncate", &path))?;
+            fs::set_len(&file, 0).map_err(failed("truncate", &path))?;
         }
         fs::write_at(&file, position, &bytes, &[]).map_err(failed("write", &path))?;
         self.in_file = self.in_file.saturating_add(u32::try_from(self.pending.len()).unwrap_or(u32::MAX));
@@ -157,7 +152,7 @@ impl<E: IndexEntry> IndexTable<E> {
             return Ok(None);
         }
         let path = Self::path(dir, base_offset);
-        let file = File::open(&path).map_err(failed("open", &path))?;
+        let file = fs::open(&path, Access::Read).map_err(failed("open", &path))?;
         let (mut low, mut high) = (0u32, count);
         while high.saturating_sub(low) > BLOCK_ENTRIES {
             let middle = low.midpoint(high);
@@ -192,7 +187,7 @@ impl<E: IndexEntry> IndexTable<E> {
         if in_file < self.in_file {
             let path = Self::path(dir, base_offset);
             let file = fs::open_or_create(&path).map_err(failed("open", &path))?;
-            file.set_len(u64::from(in_file).saturating_mul(to_u64(E::LEN)))
+            fs::set_len(&file, u64::from(in_file).saturating_mul(to_u64(E::LEN)))
                 .map_err(failed("truncate", &path))?;
         }
         self.in_file = in_file;
@@ -202,12 +197,7 @@ impl<E: IndexEntry> IndexTable<E> {
 
     /// Makes the file durable, if there is one.
     pub(crate) fn sync(dir: &Path, base_offset: i64) -> Result<(), StorageError> {
-        let path = Self::path(dir, base_offset);
-        match File::open(&path) {
-            Ok(file) => file.sync_data().map_err(failed("sync", &path)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(StorageError::io("open", path, error)),
-        }
+        fs::sync_existing(&Self::path(dir, base_offset))
     }
 }
 

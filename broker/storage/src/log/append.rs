@@ -143,7 +143,7 @@ impl Log {
         let full = is_full(&error);
         let error = StorageError::io("append to", self.active.path(), error);
         // A part of the batch may be in the file. It must not be there when something is written behind it.
-        let cut = file.set_len(position);
+        let cut = fs::set_len(&file, position);
         if !full || cut.is_err() {
             self.shared.poison(&error);
         }

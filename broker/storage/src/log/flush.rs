@@ -76,7 +76,7 @@ impl FlushTask {
 }
 
 fn sync_log(segment: &Segment) -> Result<(), StorageError> {
-    segment.file()?.sync_data().map_err(failed("sync", &segment.path()))
+    fs::sync_data(&*segment.file()?).map_err(failed("sync", &segment.path()))
 }
 
 impl Log {

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     path::Path,
     sync::Arc,
 };
@@ -24,7 +23,7 @@ use crate::{
     config::LogConfig,
     epochs::LeaderEpochs,
     error::StorageError,
-    fs::failed,
+    fs::{self, failed},
     metadata,
     producer::ProducerState,
     segment::{Segment, SegmentFile, file_name, parse_file_name},
@@ -226,7 +225,7 @@ fn recover(
             reason = report.reason.as_deref().unwrap_or("the log ends below its start offset"),
             "cut the end of a log"
         );
-        crate::fs::sync_dir(dir)?;
+        fs::sync_dir(dir)?;
     }
     Ok((epochs, report))
 }
@@ -257,7 +256,7 @@ struct Listing {
 impl Listing {
     fn read(dir: &Path) -> Result<Listing, StorageError> {
         let mut listing = Listing::default();
-        for entry in fs::read_dir(dir).map_err(failed("list", dir))? {
+        for entry in fs::read_dir(dir)? {
             let entry = entry.map_err(failed("list", dir))?;
             let name = entry.file_name();
             match parse_file_name(&name.to_string_lossy()) {
@@ -282,11 +281,11 @@ impl Listing {
     /// Removes what an interrupted deletion, cleaning or checkpoint left.
     fn remove_leftovers(&self, dir: &Path) -> Result<(), StorageError> {
         for path in &self.garbage {
-            crate::fs::remove(path)?;
+            fs::remove(path)?;
         }
         for orphan in self.indexes.iter().filter(|offset| !self.logs.contains_key(offset)) {
             for suffix in ["index", "timeindex", "txnindex"] {
-                crate::fs::remove(&dir.join(file_name(*orphan, suffix)))?;
+                fs::remove(&dir.join(file_name(*orphan, suffix)))?;
             }
         }
         Ok(())

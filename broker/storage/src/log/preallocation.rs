@@ -3,7 +3,7 @@
 
 use std::fs::File;
 
-use rustix::fs::{FallocateFlags, fallocate};
+use crate::fs;
 
 /// So much is taken at a time.
 const CHUNK: u64 = 1 << 20;
@@ -29,7 +29,7 @@ impl Preallocation {
             return;
         }
         let missing = end.saturating_sub(self.up_to).next_multiple_of(CHUNK);
-        self.up_to = match fallocate(file, FallocateFlags::KEEP_SIZE, self.up_to, missing) {
+        self.up_to = match fs::allocate(file, self.up_to, missing) {
             Ok(()) => self.up_to.saturating_add(missing),
             // A write needs no space taken ahead; whether there is room for it, it finds out itself.
             Err(_) => 0,
@@ -40,7 +40,7 @@ impl Preallocation {
     pub(super) fn release(&mut self, file: &File, size: u64) {
         if self.up_to > size && self.up_to > CHUNK {
             // What stays is lost space, not lost records.
-            let _ = file.set_len(size);
+            let _ = fs::set_len(file, size);
         }
         self.up_to = 0;
     }

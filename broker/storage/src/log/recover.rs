@@ -3,7 +3,7 @@
 use crate::{
     epochs::LeaderEpochs,
     error::StorageError,
-    fs::failed,
+    fs::{self, failed},
     index::{IndexTable, OffsetEntry, SegmentIndex, TimeEntry},
     segment::{IndexBuilder, ScanEnd, Segment, clear_index_files},
 };
@@ -179,8 +179,8 @@ impl Pass<'_> {
 fn cut(segment: &Segment, size: u64) -> Result<(), StorageError> {
     let file = segment.file()?;
     let path = segment.path();
-    file.set_len(size).map_err(failed("truncate", &path))?;
-    file.sync_all().map_err(failed("sync", &path))?;
+    fs::set_len(&file, size).map_err(failed("truncate", &path))?;
+    fs::sync_all(&file).map_err(failed("sync", &path))?;
     segment.set_size(size);
     Ok(())
 }

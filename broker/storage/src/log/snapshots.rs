@@ -68,7 +68,7 @@ impl Log {
     pub(super) fn take_snapshot(&mut self, offset: i64) {
         self.snapshots.bytes_since = 0;
         let dir = self.shared.dir.clone();
-        if let Err(error) = std::fs::write(path(&dir, offset), self.producers.to_snapshot()) {
+        if let Err(error) = fs::write(&path(&dir, offset), &self.producers.to_snapshot()) {
             tracing::warn!(log = %dir.display(), %error, "no producer snapshot");
             return;
         }

@@ -138,6 +138,6 @@ fn cut_segment(segment: &Segment, offset: i64, position: u64) -> Result<(), Stor
     segment.find_max_timestamp()?;
     let path = segment.path();
     let file = segment.file()?;
-    file.set_len(position).map_err(failed("truncate", &path))?;
-    file.sync_all().map_err(failed("sync", &path))
+    fs::set_len(&file, position).map_err(failed("truncate", &path))?;
+    fs::sync_all(&file).map_err(failed("sync", &path))
 }

@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 
 use crate::{
     error::StorageError,
-    fs::{self, failed},
+    fs::{self, Access, failed},
     index::{IndexEntry, IndexTable, IndexedTimestamp, Lookup, OffsetEntry, SegmentIndex, TimeEntry},
 };
 
@@ -48,7 +48,7 @@ impl Segment {
     pub(crate) fn create(dir: &Arc<Path>, base_offset: i64) -> Result<Segment, StorageError> {
         let path = dir.join(file_name(base_offset, "log"));
         let file = fs::open_or_create(&path).map_err(failed("create", &path))?;
-        file.set_len(0).map_err(failed("truncate", &path))?;
+        fs::set_len(&file, 0).map_err(failed("truncate", &path))?;
         let segment = Segment::with(dir, base_offset, 0, Some(SegmentIndex::new()));
         *segment.file.lock() = Some(Arc::new(file));
         Ok(segment)
@@ -124,7 +124,7 @@ impl Segment {
             return Ok(file.clone());
         }
         let path = self.path();
-        let opened = File::options().read(true).write(true).open(&path);
+        let opened = fs::open(&path, Access::Write);
         let file =
             opened.map(Arc::new).map_err(failed("open", &path)).map_err(|error| self.removed_or(error))?;
         *slot = Some(file.clone());
@@ -275,7 +275,7 @@ impl Segment {
 
     /// Goes over the batches of a file that is no segment of a log yet.
     pub(crate) fn scan_file(path: &Path, base_offset: i64, size: u64) -> Result<Scan, StorageError> {
-        let file = File::open(path).map_err(failed("open", path))?;
+        let file = fs::open(path, Access::Read).map_err(failed("open", path))?;
         Ok(Scan::new(Arc::new(file), path.to_path_buf(), base_offset, 0, size))
     }
 

@@ -1,4 +1,5 @@
 """Topics, from both sides."""
+import re
 import time
 
 from harness import client
@@ -66,11 +67,15 @@ def test_created_automatically(demo):
 
 
 def test_applied_before_its_cluster(operator, space):
-    space.apply(topic("early", "later", 2))
+    space.apply(topic("early", "later", 3))
     condition = space.wait_reason("kafkatopic", "early", "ClusterNotFound")
     assert "later" in condition["message"]
-    space.apply(cluster("later", 1))
+    space.apply(cluster("later", 3))
     space.wait_ready("kafkatopic", "early", 120)
+    # Whichever broker came up first does not get them all.
+    states = space.get("kafkapartitions", "later-0")["spec"]["partitions"].values()
+    leaders = sorted(re.search(r"leader=(\d+)", state).group(1) for state in states)
+    assert leaders == ["0", "1", "2"]
 
 
 def test_two_objects_that_claim_one_name(demo):

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from harness import tools, venvs, wait
@@ -58,7 +57,6 @@ class Walk:
     def __init__(self, folder, inside=(), brokers=1):
         self.folder, self.inside, self.brokers = folder, list(inside), brokers
         self.running, self.fresh = [], []
-        self.nodes, self.since = 0, 0.0
         self.environment = {
             **tools.environment(),
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
@@ -101,11 +99,7 @@ class Walk:
         wait.until(done, STEP, f"{block.where}: the {'consumer listens' if block.stays else 'program is through'}")
 
     def listens(self, log):
-        """It fetches from every broker; or, where some lead no partition, from no further one for three seconds."""
-        nodes = len(set(FETCHES.findall(log)))
-        if nodes != self.nodes:
-            self.nodes, self.since = nodes, time.monotonic()
-        return nodes >= self.brokers or (nodes > 0 and time.monotonic() - self.since > 3)
+        return len(set(FETCHES.findall(log))) >= self.brokers
 
     def start(self, block, command, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT):
         """Starts what runs to the end of the walk, unless it is stopped before."""

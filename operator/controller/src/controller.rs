@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::broker::{Broker, Brokers};
 use crate::chunks::Chunks;
+use crate::gathering::Gathering;
 
 /// Most ids of topics that were seen to go that are remembered, in case their partitions show up later.
 const MAX_GONE: usize = 16_384;
@@ -41,6 +42,8 @@ pub struct Controller {
     pub(crate) absent: BTreeSet<u32>,
     /// Topics that wait for brokers.
     pub(crate) waiting: BTreeSet<String>,
+    /// Whether the first topics wait for brokers that are on their way.
+    pub(crate) gathering: Gathering,
     /// Ids to record as deleted.
     pub(crate) doomed: BTreeSet<Uuid>,
     /// Ids with partitions and without a KafkaTopic, and since when.
@@ -113,6 +116,7 @@ impl Controller {
             dirty_chunks: BTreeSet::new(),
             absent: BTreeSet::new(),
             waiting: BTreeSet::new(),
+            gathering: Gathering::default(),
             doomed: BTreeSet::new(),
             orphans: BTreeMap::new(),
             gone: VecDeque::new(),

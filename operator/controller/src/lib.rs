@@ -7,6 +7,7 @@ pub mod broker;
 pub mod chunks;
 mod controller;
 pub mod election;
+mod gathering;
 pub mod lease;
 pub mod placement;
 mod plan;

@@ -12,6 +12,7 @@ use milena_crds::topic::KafkaTopicStatus;
 use uuid::Uuid;
 
 use crate::broker::Liveness;
+use crate::chunks::Chunks;
 use crate::controller::Controller;
 use crate::election::{Ballot, Why};
 use crate::writes::Writes;
@@ -95,6 +96,7 @@ impl Controller {
             self.hold_elections(&mut writes, &mut plan.notes);
         }
         self.look_after_missing(&mut writes, &mut plan.notes, now);
+        self.gather(&chunks, now);
         for id in std::mem::take(&mut self.doomed) {
             writes.delete(id);
         }
@@ -135,10 +137,23 @@ impl Controller {
         }
     }
 
-    /// When [`Controller::plan`] has to be called although nothing changed: when the time of a missing topic is up.
+    /// When [`Controller::plan`] has to be called although nothing changed: when the time of a missing topic is up, or
+    /// the first topics have waited long enough for brokers.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.orphans.values().flatten().filter_map(|since| since.0.checked_add(MISSING_KEPT).ok()).min()
+        let missing = self.orphans.values().flatten();
+        let kept = missing.filter_map(|since| since.0.checked_add(MISSING_KEPT).ok());
+        kept.chain(self.gathering.deadline().filter(|_| !self.waiting.is_empty())).min()
+    }
+
+    /// Looks whether the first topics wait for more brokers; those that have waited are looked at again.
+    fn gather(&mut self, chunks: &Chunks, now: Timestamp) {
+        let Some(cluster) = &self.cluster else { return };
+        let before = self.gathering.deadline();
+        self.gathering = self.gathering.look(&self.brokers, cluster.brokers, chunks.totals().0 == 0, now);
+        if before.is_some() && self.gathering.deadline().is_none() {
+            self.dirty.extend(self.waiting.iter().cloned());
+        }
     }
 
     fn missing_topic(&self, id: Uuid, since: &Time) -> MissingTopic {

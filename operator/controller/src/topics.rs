@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::broker::Liveness;
 use crate::chunks::{Chunks, Found};
 use crate::controller::{Controller, Entry};
+use crate::gathering::{PATIENCE, alive};
 use crate::placement::place;
 use crate::plan::{Plan, StatusWrite};
 use crate::status::{self, Standing};
@@ -135,6 +136,14 @@ impl Controller {
         let new = from..object.spec.partitions;
         if new.is_empty() || paused.is_some_and(|paused| paused == "true") {
             return Created::Nothing;
+        }
+        if self.gathering.deadline().is_some() {
+            let (alive, wanted) = (alive(&self.brokers, cluster.brokers), cluster.brokers);
+            let message = format!(
+                "{alive} of {wanted} brokers are up; the first topics of a cluster wait up to {} s for all of them",
+                PATIENCE.as_secs()
+            );
+            return Created::Wait(Standing::not_ready("WaitingForBrokers", message));
         }
         let count = usize::try_from(new.end.saturating_sub(new.start)).unwrap_or_default();
         let replicas = usize::try_from(object.spec.replicas).unwrap_or_default();

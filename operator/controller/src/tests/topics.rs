@@ -79,6 +79,59 @@ fn topics_wait_for_their_cluster_and_its_brokers() {
     assert_eq!(world.reason("a"), "Ready");
 }
 
+/// A cluster that wants three brokers, of which `there` are up.
+fn coming_up(there: i32) -> World {
+    let mut world = World::new(there);
+    world.set_cluster(Some(Cluster { brokers: 3, ..Cluster::default() }));
+    world
+}
+
+#[test]
+fn the_first_topics_wait_for_all_brokers() {
+    let mut world = coming_up(1);
+    world.create("a", 3);
+    world.create("b", 3);
+    world.settle();
+    assert_eq!((world.reason("a"), world.chunks.len()), ("WaitingForBrokers".to_owned(), 0));
+    assert!(world.condition("a").message.starts_with("1 of 3 brokers are up"));
+    world.start(1, true);
+    world.settle();
+    assert_eq!(world.reason("b"), "WaitingForBrokers");
+    world.start(2, true);
+    world.settle();
+    for topic in ["a", "b"] {
+        let leaders: Vec<_> = world.states(topic).iter().filter_map(|state| state.leader).collect();
+        assert_eq!(leaders, [0, 1, 2], "{topic}");
+    }
+    assert_eq!(world.controller.next_deadline(), None);
+}
+
+#[test]
+fn the_first_topics_do_not_wait_for_ever() {
+    let mut world = coming_up(2);
+    world.create("a", 2);
+    world.settle();
+    let deadline = world.controller.next_deadline().unwrap();
+    assert!(deadline <= world.now + SignedDuration::from_secs(20));
+    world.now = deadline;
+    world.settle();
+    assert_eq!(world.reason("a"), "Ready");
+    // Only the first: who scales up, or lost a broker, waits for nobody.
+    world.create("b", 2);
+    world.settle();
+    assert_eq!((world.reason("b"), world.controller.next_deadline()), ("Ready".to_owned(), None));
+}
+
+#[test]
+fn a_topic_that_comes_late_to_a_cluster_that_lacks_a_broker_waits_no_more() {
+    let mut world = coming_up(2);
+    world.settle();
+    world.now += SignedDuration::from_mins(10);
+    world.create("a", 2);
+    world.settle();
+    assert_eq!(world.reason("a"), "Ready");
+}
+
 #[test]
 fn the_oldest_object_has_the_name() {
     let mut world = World::new(1);

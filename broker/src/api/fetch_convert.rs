@@ -36,7 +36,7 @@ pub fn fetch(
         }
         let index = replica.index;
         let records = match version {
-            MAGIC_2.. if replica.config().compression == Some(Compression::Zstd) => {
+            MAGIC_2.. if stores_zstd(replica) => {
                 let message = "the topic's compression.type is zstd, which Fetch knows from version 10 on";
                 return Err(PartitionError::new(index, ResponseError::UnsupportedCompressionType, message));
             }
@@ -50,6 +50,10 @@ pub fn fetch(
         }
         offset = next_offset(index, &fetched.records)?;
     }
+}
+
+fn stores_zstd(replica: &Partition) -> bool {
+    replica.config().compression.is_some_and(|codec| codec.compression == Compression::Zstd)
 }
 
 /// The offset behind the last batch.

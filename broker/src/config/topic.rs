@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use milena_crds::settings::{self, Config};
-use milena_records::{Compression, TimestampType};
+use milena_records::{Codec, Compression, TimestampType};
 use milena_storage::LogConfig;
 
 use super::{
@@ -18,8 +18,8 @@ pub struct TopicConfig {
     pub max_message_bytes: usize,
     /// `min.insync.replicas`.
     pub min_in_sync: usize,
-    /// Codec that batches are stored with; none: that of the producer.
-    pub compression: Option<Compression>,
+    /// Codec that batches are stored with, and its level; none: that of the producer.
+    pub compression: Option<Codec>,
     /// Whether records carry the producer's time or that of the append.
     pub timestamp_type: TimestampType,
     /// How far before now a record's time may lie, in milliseconds.
@@ -43,7 +43,7 @@ impl TopicConfig {
         TopicConfig {
             max_message_bytes: settings.get("max.message.bytes"),
             min_in_sync: settings.get("min.insync.replicas"),
-            compression: compression(&settings.get::<String>("compression.type")),
+            compression: settings.codec(),
             timestamp_type,
             timestamp_before_max_ms: settings.get("message.timestamp.before.max.ms"),
             timestamp_after_max_ms: settings.get("message.timestamp.after.max.ms"),
@@ -86,13 +86,21 @@ impl Effective<'_> {
             None => T::read(""),
         }
     }
-}
 
-/// The codec to store with; "producer", and what is no codec, leave batches as they come.
-fn compression(name: &str) -> Option<Compression> {
-    match name {
-        "uncompressed" => Some(Compression::None),
-        name => Compression::from_name(name),
+    /// The codec to store with; "producer", and what is no codec, leave batches as they come.
+    fn codec(&self) -> Option<Codec> {
+        let compression = match self.get::<String>("compression.type").as_str() {
+            "uncompressed" => Compression::None,
+            name => Compression::from_name(name)?,
+        };
+        let level = match compression {
+            // -1 is gzip's own default.
+            Compression::Gzip => Some(self.get("compression.gzip.level")).filter(|level| *level != -1),
+            Compression::Lz4 => Some(self.get("compression.lz4.level")),
+            Compression::Zstd => Some(self.get("compression.zstd.level")),
+            Compression::None | Compression::Snappy => None,
+        };
+        Some(Codec { compression, level })
     }
 }
 
@@ -119,10 +127,14 @@ mod tests {
     fn the_topic_goes_before_the_broker_and_the_broker_before_the_default() {
         let broker = [("log.retention.hours", "1"), ("compression.type", "zstd")];
         assert_eq!(resolve(&broker, &[]).log.retention_ms, 3_600_000);
-        assert_eq!(resolve(&broker, &[]).compression, Some(Compression::Zstd));
+        let codec = |compression, level| Some(Codec { compression, level });
+        assert_eq!(resolve(&broker, &[]).compression, codec(Compression::Zstd, Some(3)));
         let own = [("retention.ms", "5"), ("compression.type", "uncompressed")];
         assert_eq!(resolve(&broker, &own).log.retention_ms, 5);
-        assert_eq!(resolve(&broker, &own).compression, Some(Compression::None));
+        assert_eq!(resolve(&broker, &own).compression, codec(Compression::None, None));
+        let own =
+            [("compression.type", "gzip"), ("compression.gzip.level", "-1"), ("compression.zstd.level", "5")];
+        assert_eq!(resolve(&broker, &own).compression, codec(Compression::Gzip, None));
     }
 
     #[test]

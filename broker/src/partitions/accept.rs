@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use milena_records::{
-    Batch, BatchHeader, Compression, ProduceRules, RecordsError, magic_of, restamped_header, up_convert,
+    Batch, BatchHeader, Codec, ProduceRules, RecordsError, magic_of, restamped_header, up_convert,
     validate_produce,
 };
 
@@ -72,7 +72,7 @@ pub fn accept(
     };
     let checked = validate_produce(&records, &rules)?;
     let bytes = match config.compression {
-        Some(codec) if codec != checked.compression => recompress(&records, codec)?,
+        Some(codec) if codec.compression != checked.compression => recompress(&records, codec)?,
         _ => records,
     };
     if bytes.len() > config.max_message_bytes {
@@ -86,13 +86,13 @@ pub fn accept(
     Ok(AcceptedBatch { bytes, header })
 }
 
-fn recompress(records: &Bytes, codec: Compression) -> Result<Bytes, RecordsError> {
+fn recompress(records: &Bytes, codec: Codec) -> Result<Bytes, RecordsError> {
     Batch::parse(records)?.recompressed(codec, MAX_DECOMPRESSED_BYTES)
 }
 
 #[cfg(test)]
 mod tests {
-    use milena_records::{BatchBuilder, TimestampType};
+    use milena_records::{BatchBuilder, Compression, TimestampType};
 
     use super::*;
     use crate::config::{BrokerConfig, Values};
@@ -127,6 +127,27 @@ mod tests {
         batch.verify_crc().unwrap();
         let records = batch.records(1_000).unwrap();
         assert_eq!(records.iter().next().unwrap().unwrap().key, Some(&b"k"[..]));
+    }
+
+    #[test]
+    fn the_topics_level_counts() {
+        let mut builder = BatchBuilder::new(0);
+        for i in 0..2_000u32 {
+            let value = format!("{} {}", i % 97, i.wrapping_mul(2_654_435_761) >> 22);
+            builder.append(1_000, Some(b"k"), Some(value.as_bytes()), &[]).unwrap();
+        }
+        let sent = builder.build().unwrap();
+        let stored = |settings: &[(&str, &str)]| {
+            accept(sent.clone(), &topic(settings), NEWEST, 2_000).unwrap().bytes.len()
+        };
+        for (codec, level, low, high) in [
+            ("gzip", "compression.gzip.level", "1", "9"),
+            ("lz4", "compression.lz4.level", "9", "12"),
+            ("zstd", "compression.zstd.level", "-50", "19"),
+        ] {
+            let [low, high] = [low, high].map(|value| stored(&[("compression.type", codec), (level, value)]));
+            assert!(high < low, "{codec}: {high} is not below {low}");
+        }
     }
 
     #[test]

@@ -33,8 +33,6 @@ pub(super) const NO_CLEANER: &str =
     "one cleaner of fixed size compacts one log at a time, once half of the log is new";
 /// Why settings of transactions change nothing.
 pub(super) const NO_TRANSACTIONS: &str = "transactions come with a later version";
-/// Why levels of compression change nothing.
-pub(super) const NO_LEVELS: &str = "each codec works at its own default level";
 /// Why sizes of buffers change nothing.
 pub(super) const OWN_SIZE: &str = "buffers size themselves";
 /// Why sizes of thread pools change nothing.

@@ -1,8 +1,8 @@
 //! Every setting of topics in Kafka 4.3, sorted by name.
 
 use super::row::{
-    CLEANUP, COMPRESSION, GZIP, HOUR, LZ4, MINUTE, NO_CLEANER, NO_LEVELS, NO_REPLICATION, NO_TIERS,
-    TIMESTAMP, ZSTD, int, long, same, setting,
+    CLEANUP, COMPRESSION, GZIP, HOUR, LZ4, MINUTE, NO_CLEANER, NO_REPLICATION, NO_TIERS, TIMESTAMP, ZSTD,
+    int, long, same, setting,
 };
 use super::{Kind, Setting, Synonym};
 
@@ -17,9 +17,9 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
     )
     .from(&[same("log.cleanup.policy")]),
     setting("compression.gzip.level", GZIP, "-1", "Level of gzip where compression.type is gzip; -1 is gzip's own default.")
-        .from(&[same("compression.gzip.level")]).without_effect(NO_LEVELS),
+        .from(&[same("compression.gzip.level")]),
     setting("compression.lz4.level", LZ4, "9", "Level of lz4 where compression.type is lz4.")
-        .from(&[same("compression.lz4.level")]).without_effect(NO_LEVELS),
+        .from(&[same("compression.lz4.level")]),
     setting(
         "compression.type",
         Kind::Enum(COMPRESSION),
@@ -28,7 +28,7 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
     )
     .from(&[same("compression.type")]),
     setting("compression.zstd.level", ZSTD, "3", "Level of zstd where compression.type is zstd.")
-        .from(&[same("compression.zstd.level")]).without_effect(NO_LEVELS),
+        .from(&[same("compression.zstd.level")]),
     setting(
         "delete.retention.ms",
         long(0),

@@ -79,6 +79,23 @@ impl Compression {
     }
 }
 
+/// A codec to compress with, and how hard it is to try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Codec {
+    /// The codec.
+    pub compression: Compression,
+    /// Its level, of those that Kafka has for it (KIP-390): gzip 1 to 9, LZ4 1 to 17, Zstandard -131072 to 22. None: the
+    /// codec's own default. Snappy has none.
+    pub level: Option<i32>,
+}
+
+impl From<Compression> for Codec {
+    /// At its default level.
+    fn from(compression: Compression) -> Self {
+        Self { compression, level: None }
+    }
+}
+
 impl fmt::Display for Compression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

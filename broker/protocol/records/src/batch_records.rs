@@ -8,7 +8,7 @@ use crate::compression::{self, Lz4Header};
 use crate::header::{HEADER_LEN, LOG_OVERHEAD, MAX_LENGTH};
 use crate::reader::Reader;
 use crate::record::RawRecord;
-use crate::{Batch, BatchHeader, Compression, Record, RecordsError, TimestampType};
+use crate::{Batch, BatchHeader, Codec, Compression, Record, RecordsError, TimestampType};
 
 /// The records of one batch: the batch's own bytes, or what they decompress to.
 #[derive(Debug, Clone)]
@@ -35,17 +35,15 @@ impl<'a> Batch<'a> {
     ///
     /// # Errors
     /// As [`Batch::records`], and [`RecordsError::Compress`].
-    pub fn recompressed(&self, codec: Compression, limit: usize) -> Result<Bytes, RecordsError> {
+    pub fn recompressed(&self, codec: impl Into<Codec>, limit: usize) -> Result<Bytes, RecordsError> {
         let records = self.records(limit)?;
-        let mut header = self.header;
-        header.attributes = header.attributes.with_compression(codec);
-        assemble(header, &records.encoded)
+        assemble(self.header, codec.into(), &records.encoded)
     }
 }
 
-/// Compresses the encoded records with the header's codec and puts the finished header before them.
-pub(crate) fn assemble(mut header: BatchHeader, encoded: &[u8]) -> Result<Bytes, RecordsError> {
-    let codec = header.compression()?;
+/// Compresses the encoded records and puts the finished header before them.
+pub(crate) fn assemble(mut header: BatchHeader, codec: Codec, encoded: &[u8]) -> Result<Bytes, RecordsError> {
+    header.attributes = header.attributes.with_compression(codec.compression);
     let mut bytes = vec![0; HEADER_LEN];
     compression::compress(codec, encoded, &mut bytes, Lz4Header::Standard)?;
     let size = bytes.len();

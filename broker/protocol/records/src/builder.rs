@@ -8,12 +8,13 @@ use crate::header::{
     NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP,
 };
 use crate::record::NewRecord;
-use crate::{Attributes, CONTROL_BIT, Compression, Header, RecordsError, TRANSACTIONAL_BIT, TimestampType};
+use crate::{Attributes, CONTROL_BIT, Codec, Header, RecordsError, TRANSACTIONAL_BIT, TimestampType};
 
 /// Builds one batch, record by record.
 #[derive(Debug, Clone)]
 pub struct BatchBuilder {
     header: BatchHeader,
+    codec: Codec,
     /// The records, not compressed.
     encoded: Vec<u8>,
 }
@@ -37,13 +38,13 @@ impl BatchBuilder {
             base_sequence: NO_SEQUENCE,
             record_count: 0,
         };
-        Self { header, encoded: Vec::new() }
+        Self { header, codec: Codec::default(), encoded: Vec::new() }
     }
 
     /// Compresses the records with this codec.
     #[must_use]
-    pub fn compression(mut self, codec: Compression) -> Self {
-        self.header.attributes = self.header.attributes.with_compression(codec);
+    pub fn compression(mut self, codec: impl Into<Codec>) -> Self {
+        self.codec = codec.into();
         self
     }
 
@@ -159,6 +160,6 @@ impl BatchBuilder {
         if self.header.record_count == 0 {
             return Err(RecordsError::Empty);
         }
-        assemble(self.header, &self.encoded)
+        assemble(self.header, self.codec, &self.encoded)
     }
 }

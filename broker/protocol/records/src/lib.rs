@@ -19,7 +19,7 @@ mod validate;
 mod writer;
 
 pub use attributes::{
-    Attributes, COMPRESSION_MASK, CONTROL_BIT, Compression, DELETE_HORIZON_BIT, TIMESTAMP_TYPE_BIT,
+    Attributes, COMPRESSION_MASK, CONTROL_BIT, Codec, Compression, DELETE_HORIZON_BIT, TIMESTAMP_TYPE_BIT,
     TRANSACTIONAL_BIT, TimestampType,
 };
 pub use batch_records::{BatchRecords, RecordIter};

@@ -10,6 +10,7 @@ import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.CreateTopicsOptions;
+import org.apache.kafka.clients.admin.DescribeConfigsOptions;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.RecordsToDelete;
@@ -30,6 +31,7 @@ final class Administration {
             "delete_topic", request -> wait(admin().deleteTopics(List.of(topic(request))).all()),
             "alter_config", Administration::alterConfig,
             "describe_config", Administration::describeConfig,
+            "describe_settings", Administration::describeSettings,
             "describe_topic", Administration::describeTopic,
             "list_topics", request -> new ArrayList<>(wait(admin().listTopics().names())),
             "delete_records", Administration::deleteRecords);
@@ -78,6 +80,31 @@ final class Administration {
         wait(admin().incrementalAlterConfigs(
             Map.of(new ConfigResource(ConfigResource.Type.TOPIC, topic(request)), changes)).all());
         return null;
+    }
+
+    /** All that the answer says of each setting. */
+    private static Object describeSettings(JsonNode request) throws Exception {
+        ConfigResource resource = new ConfigResource(ConfigResource.Type.TOPIC, topic(request));
+        DescribeConfigsOptions everything =
+            new DescribeConfigsOptions().includeSynonyms(true).includeDocumentation(true);
+        Map<String, Object> found = new HashMap<>();
+        for (ConfigEntry entry : wait(admin().describeConfigs(List.of(resource), everything).all())
+                .get(resource).entries()) {
+            Map<String, Object> shown = new HashMap<>();
+            shown.put("value", entry.value());
+            shown.put("source", entry.source().name());
+            shown.put("type", entry.type().name());
+            shown.put("documentation", entry.documentation());
+            shown.put("read_only", entry.isReadOnly());
+            shown.put("sensitive", entry.isSensitive());
+            List<List<String>> synonyms = new ArrayList<>();
+            for (ConfigEntry.ConfigSynonym one : entry.synonyms()) {
+                synonyms.add(List.of(one.name(), one.value(), one.source().name()));
+            }
+            shown.put("synonyms", synonyms);
+            found.put(entry.name(), shown);
+        }
+        return found;
     }
 
     /** Each setting as [value, source]. */

@@ -19,6 +19,18 @@ pub(crate) enum Lz4Header {
     Kafka08,
 }
 
+/// Kafka's default level, which stands for fast compression; any other is one of high compression.
+const FAST_LEVEL: i32 = 9;
+/// What a frame begins with.
+const FRAME_MAGIC: [u8; MAGIC_LEN] = 0x184D_2204_u32.to_le_bytes();
+/// Version 1, independent blocks, no checksums, no content size.
+const FRAME_FLAGS: u8 = 0x60;
+/// Blocks of up to 64 KiB.
+const FRAME_BLOCK_SIZE: u8 = 0x40;
+const BLOCK_LEN: usize = 64 * 1024;
+/// Set in the size of a block that is not compressed.
+const PLAIN_BLOCK: u32 = 0x8000_0000;
+const END_MARK: [u8; 4] = [0; 4];
 /// Bytes of the frame's magic number, which the checksum should leave out.
 const MAGIC_LEN: usize = 4;
 /// Where the checksum lies in a frame without content size and dictionary id.
@@ -26,17 +38,49 @@ const SHORT_CHECKSUM_AT: usize = 6;
 const CONTENT_SIZE_FLAG: u8 = 0x08;
 const DICTIONARY_FLAG: u8 = 0x01;
 
-pub(super) fn compress(input: &[u8], out: &mut Vec<u8>, header: Lz4Header) -> io::Result<()> {
+/// As Kafka's clients: independent blocks of 64 KiB, no checksums of blocks or content.
+pub(super) fn compress(
+    input: &[u8],
+    level: Option<i32>,
+    out: &mut Vec<u8>,
+    header: Lz4Header,
+) -> io::Result<()> {
     let start = out.len();
-    // As Kafka's clients: independent blocks of 64 KiB, no checksums of blocks or content.
-    let info = FrameInfo::new().block_size(BlockSize::Max64KB);
-    let mut encoder = FrameEncoder::with_frame_info(info, &mut *out);
-    encoder.write_all(input)?;
-    encoder.finish()?;
+    match level.filter(|level| *level != FAST_LEVEL) {
+        Some(level) => compress_high(input, level, out)?,
+        None => {
+            let info = FrameInfo::new().block_size(BlockSize::Max64KB);
+            let mut encoder = FrameEncoder::with_frame_info(info, &mut *out);
+            encoder.write_all(input)?;
+            encoder.finish()?;
+        }
+    }
     if header == Lz4Header::Kafka08 {
         let frame = out.get_mut(start..).unwrap_or_default();
         set_checksum(frame, SHORT_CHECKSUM_AT, 0);
     }
+    Ok(())
+}
+
+/// A frame of blocks by LZ4's high compression, which the other library does not have.
+fn compress_high(input: &[u8], level: i32, out: &mut Vec<u8>) -> io::Result<()> {
+    let start = out.len();
+    out.extend_from_slice(&FRAME_MAGIC);
+    out.extend_from_slice(&[FRAME_FLAGS, FRAME_BLOCK_SIZE, 0]);
+    set_checksum(out.get_mut(start..).unwrap_or_default(), SHORT_CHECKSUM_AT, MAGIC_LEN);
+    let mode = Some(lz4::block::CompressionMode::HIGHCOMPRESSION(level));
+    let mut block = vec![0; lz4::block::compress_bound(BLOCK_LEN.min(input.len()))?];
+    for plain in input.chunks(BLOCK_LEN) {
+        let len = lz4::block::compress_to_buffer(plain, mode, false, &mut block)?;
+        let (bytes, flag) = match block.get(..len) {
+            Some(compressed) if len < plain.len() => (compressed, 0),
+            _ => (plain, PLAIN_BLOCK),
+        };
+        let size = u32::try_from(bytes.len()).map_err(io::Error::other)? | flag;
+        out.extend_from_slice(&size.to_le_bytes());
+        out.extend_from_slice(bytes);
+    }
+    out.extend_from_slice(&END_MARK);
     Ok(())
 }
 

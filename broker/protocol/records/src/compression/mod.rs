@@ -10,14 +10,12 @@ use std::io::{self, Read, Write};
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
-use crate::{Compression, RecordsError};
+use crate::{Codec, Compression, RecordsError};
 
 pub(crate) use lz4::Lz4Header;
 
 /// The largest window of a zstd frame that is taken, as a power of two: what `zstd -22` writes.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
-/// Kafka's default, and zstd's own.
-const ZSTD_LEVEL: i32 = 3;
 
 /// Decompresses `input` to at most `limit` bytes.
 ///
@@ -46,34 +44,37 @@ pub(crate) fn decompress(
     }
 }
 
-/// Compresses `input` and appends it to `out`, as Kafka's clients do by default.
+/// Compresses `input` and appends it to `out`.
 ///
 /// # Errors
 /// [`RecordsError::Compress`].
 pub(crate) fn compress(
-    codec: Compression,
+    codec: Codec,
     input: &[u8],
     out: &mut Vec<u8>,
     lz4_header: Lz4Header,
 ) -> Result<(), RecordsError> {
-    let written = match codec {
+    let Codec { compression, level } = codec;
+    let written = match compression {
         Compression::None => out.write_all(input),
-        Compression::Gzip => gzip(input, out),
+        Compression::Gzip => gzip(input, level, out),
         Compression::Snappy => snappy::compress(input, out),
-        Compression::Lz4 => lz4::compress(input, out, lz4_header),
-        Compression::Zstd => zstd(input, out),
+        Compression::Lz4 => lz4::compress(input, level, out, lz4_header),
+        Compression::Zstd => zstd(input, level, out),
     };
-    written.map_err(|error| RecordsError::Compress { codec, reason: error.to_string() })
+    written.map_err(|error| RecordsError::Compress { codec: compression, reason: error.to_string() })
 }
 
-fn gzip(input: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-    let mut encoder = GzEncoder::new(out, flate2::Compression::default());
+fn gzip(input: &[u8], level: Option<i32>, out: &mut Vec<u8>) -> io::Result<()> {
+    let level =
+        level.and_then(|level| u32::try_from(level).ok()).map(|level| flate2::Compression::new(level.min(9)));
+    let mut encoder = GzEncoder::new(out, level.unwrap_or_default());
     encoder.write_all(input)?;
     encoder.finish().map(drop)
 }
 
-fn zstd(input: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-    let mut encoder = zstd::Encoder::new(out, ZSTD_LEVEL)?;
+fn zstd(input: &[u8], level: Option<i32>, out: &mut Vec<u8>) -> io::Result<()> {
+    let mut encoder = zstd::Encoder::new(out, level.unwrap_or(zstd::DEFAULT_COMPRESSION_LEVEL))?;
     encoder.set_pledged_src_size(u64::try_from(input.len()).ok())?;
     encoder.write_all(input)?;
     encoder.finish().map(drop)

@@ -1,13 +1,13 @@
 use proptest::prelude::*;
 
 use super::{Lz4Header, compress, decompress};
-use crate::{Compression, RecordsError};
+use crate::{Codec, Compression, RecordsError};
 
 const HEADERS: [Lz4Header; 2] = [Lz4Header::Standard, Lz4Header::Kafka08];
 
 fn compressed(codec: Compression, input: &[u8], header: Lz4Header) -> Vec<u8> {
     let mut out = Vec::new();
-    compress(codec, input, &mut out, header).unwrap();
+    compress(codec.into(), input, &mut out, header).unwrap();
     out
 }
 
@@ -60,6 +60,54 @@ fn gzip_members_are_read_one_after_the_other() {
     assert_eq!(decompress(Compression::Gzip, &twice, 2, Lz4Header::Standard).unwrap(), b"ab");
 }
 
+/// Words in an order that only a longer search finds again.
+fn text() -> Vec<u8> {
+    let mut state = 1_u32;
+    let word = |n: u32| format!("word{} ", (n >> 16) % 500);
+    (0..40_000)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            word(state)
+        })
+        .collect::<String>()
+        .into_bytes()
+}
+
+#[test]
+fn levels_count() {
+    let input = text();
+    let size = |compression, level| {
+        let mut out = Vec::new();
+        compress(Codec { compression, level: Some(level) }, &input, &mut out, Lz4Header::Standard).unwrap();
+        let round = decompress(compression, &out, input.len(), Lz4Header::Standard).unwrap();
+        assert!(round == input, "{compression} {level}");
+        out.len()
+    };
+    assert!(size(Compression::Gzip, 9) < size(Compression::Gzip, 1));
+    assert!(size(Compression::Zstd, 19) < size(Compression::Zstd, 1));
+    assert!(size(Compression::Zstd, 1) < size(Compression::Zstd, -100));
+    // 9 is the fast compressor, as in Kafka; the others search for longer.
+    assert!(size(Compression::Lz4, 12) < size(Compression::Lz4, 3));
+    assert!(size(Compression::Lz4, 3) < size(Compression::Lz4, 9));
+    let default = compressed(Compression::Lz4, &input, Lz4Header::Standard);
+    assert_eq!(size(Compression::Lz4, 9), default.len());
+}
+
+#[test]
+fn every_level_of_kafka_is_taken() {
+    let levels = [(Compression::Gzip, 1..=9), (Compression::Lz4, 1..=17), (Compression::Zstd, -7..=22)];
+    for (compression, levels) in levels {
+        for (level, input) in levels.flat_map(|level| [(level, &b"some text"[..]), (level, b"")]) {
+            let mut out = Vec::new();
+            compress(Codec { compression, level: Some(level) }, input, &mut out, Lz4Header::Standard)
+                .unwrap();
+            assert_eq!(decompress(compression, &out, 9, Lz4Header::Standard).unwrap(), input);
+        }
+    }
+    let lowest = Codec { compression: Compression::Zstd, level: Some(-131_072) };
+    compress(lowest, b"some text", &mut Vec::new(), Lz4Header::Standard).unwrap();
+}
+
 proptest! {
     #[test]
     fn what_is_compressed_is_read_back(
@@ -73,6 +121,11 @@ proptest! {
                 prop_assert_eq!(round.as_deref(), Ok(input.as_slice()), "{}", codec);
             }
         }
+        let mut high = Vec::new();
+        let lz4 = Codec { compression: Compression::Lz4, level: Some(4) };
+        compress(lz4, &input, &mut high, Lz4Header::Standard).unwrap();
+        let round = decompress(Compression::Lz4, &high, input.len(), Lz4Header::Standard);
+        prop_assert_eq!(round.as_deref(), Ok(input.as_slice()));
     }
 
     #[test]

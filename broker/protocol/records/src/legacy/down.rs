@@ -91,7 +91,7 @@ impl Conversion {
         // A batch that compaction has emptied becomes nothing.
         let Some((_, last)) = offsets else { return Ok(()) };
         let mut value = Vec::new();
-        compression::compress(codec, &inner_set, &mut value, self.format.lz4_header())?;
+        compression::compress(codec.into(), &inner_set, &mut value, self.format.lz4_header())?;
         let wrapper = Message {
             offset: last,
             format: self.format,

@@ -67,7 +67,7 @@ fn bytes_of(messages: &[Message<'_>]) -> Vec<u8> {
 
 fn wrapper(format: MessageFormat, codec: Compression, inner: &[u8]) -> Vec<u8> {
     let mut value = Vec::new();
-    compression::compress(codec, inner, &mut value, lz4_header(format)).unwrap();
+    compression::compress(codec.into(), inner, &mut value, lz4_header(format)).unwrap();
     let attributes = Attributes(0).with_compression(codec);
     bytes_of(&[Message { attributes, ..plain(format, &value) }])
 }

@@ -29,6 +29,8 @@ pub struct Metrics {
     pub replicas: Gauge,
     /// Replicas here that cannot be served: their log failed to open or to write.
     pub failed_replicas: Gauge,
+    /// Log directories that are out of service.
+    pub offline_log_directories: Gauge,
     /// Logs on disk that no object knows: kept, not served.
     pub unknown_logs: Gauge,
     /// Open connections.
@@ -82,6 +84,8 @@ impl Default for Metrics {
         let leaders = gauge("leader_partitions", "Partitions that this broker leads");
         let replicas = gauge("replicas", "Replicas that this broker hosts");
         let failed_replicas = gauge("failed_replicas", "Replicas whose log failed to open or to write");
+        let offline_log_directories =
+            gauge("offline_log_directories", "Log directories out of service: a write or a sync failed");
         let unknown_logs = gauge("unknown_logs", "Logs on disk of topics that no object knows");
         let connections = gauge("connections", "Open connections");
         let coordination_reachable =
@@ -95,6 +99,7 @@ impl Default for Metrics {
             leaders,
             replicas,
             failed_replicas,
+            offline_log_directories,
             unknown_logs,
             connections,
             coordination_reachable,
@@ -108,7 +113,7 @@ impl Metrics {
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let replicas = count(hosted.replicas().count());
         let leaders = count(hosted.replicas().filter(|replica| replica.is_leader()).count());
-        let failed = count(hosted.failed());
+        let failed = count(hosted.failed() + hosted.offline());
         let before =
             (self.replicas.set(replicas), self.leaders.set(leaders), self.failed_replicas.set(failed));
         if before != (replicas, leaders, failed) {

@@ -41,6 +41,8 @@ pub struct Broker {
     /// Counts this broker's starts (`leaseTransitions`).
     epoch: AtomicI64,
     started: watch::Sender<bool>,
+    /// Why this broker cannot go on.
+    fatal: watch::Sender<Option<String>>,
     config: ArcSwap<BrokerConfig>,
     view: ArcSwap<View>,
     changes: watch::Sender<u64>,
@@ -74,6 +76,7 @@ impl Broker {
             data_dir,
             epoch: AtomicI64::new(0),
             started: watch::Sender::new(false),
+            fatal: watch::Sender::new(None),
             config: ArcSwap::new(config),
             view: ArcSwap::default(),
             changes: watch::Sender::new(0),
@@ -111,6 +114,22 @@ impl Broker {
     pub async fn wait_until_ready(&self) {
         // The sender lives as long as the broker.
         let _ = self.started.subscribe().wait_for(|started| *started).await;
+    }
+
+    /// This broker cannot go on: the process is to end, with this message.
+    pub fn fail(&self, reason: String) {
+        self.fatal.send_if_modified(|fatal| {
+            let first = fatal.is_none();
+            fatal.get_or_insert(reason);
+            first
+        });
+    }
+
+    /// Ends once this broker cannot go on, and says why.
+    pub async fn failed(&self) -> String {
+        let mut fatal = self.fatal.subscribe();
+        let reason = fatal.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        reason.unwrap_or_default()
     }
 
     /// Whether the logs are open and a view is shown.

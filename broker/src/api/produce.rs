@@ -42,8 +42,7 @@ pub async fn handle(call: &Call, request: ProduceRequest) -> Option<ProduceRespo
     }
     match acks {
         0 => return None,
-        ALL => await_replicas(request_wait(request.timeout_ms), &mut outcomes).await,
-        _ => {}
+        _ => await_acknowledgement(acks, request_wait(request.timeout_ms), &mut outcomes).await,
     }
     let mut leaders = Vec::new();
     let responses = outcomes
@@ -103,20 +102,23 @@ fn append(
     Ok((replica, produced))
 }
 
-/// Turns appends that do not reach every in-sync replica in time into errors.
-async fn await_replicas(wait: Duration, outcomes: &mut [(TopicProduceData, Vec<Outcome>)]) {
+/// Turns appends that are not where `acks` wants them in time into errors: on every in-sync replica, or durable here.
+async fn await_acknowledgement(acks: i16, wait: Duration, outcomes: &mut [(TopicProduceData, Vec<Outcome>)]) {
     let deadline = Instant::now() + wait;
     for outcome in outcomes.iter_mut().flat_map(|(_, outcomes)| outcomes) {
         let Ok((replica, produced)) = outcome else { continue };
-        let replicated = match timeout_at(deadline, replica.replicated(produced)).await {
-            Ok(replicated) => replicated,
-            Err(_) => Err(PartitionError::new(
-                replica.index,
-                ResponseError::RequestTimedOut,
-                format!("not on every in-sync replica after {wait:?}"),
-            )),
+        let (acknowledged, missed) = if acks == ALL {
+            (timeout_at(deadline, replica.replicated(produced)).await, "on every in-sync replica")
+        } else if replica.is_durable(produced) {
+            continue;
+        } else {
+            (timeout_at(deadline, replica.durable(produced)).await, "on disk, as flush.messages asks,")
         };
-        if let Err(error) = replicated {
+        let acknowledged = acknowledged.unwrap_or_else(|_| {
+            let message = format!("not {missed} after {wait:?}");
+            Err(PartitionError::new(replica.index, ResponseError::RequestTimedOut, message))
+        });
+        if let Err(error) = acknowledged {
             *outcome = Err(error);
         }
     }

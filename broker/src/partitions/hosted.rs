@@ -25,6 +25,8 @@ pub struct HostedTopic {
     pub open: BTreeMap<i32, Arc<Partition>>,
     /// Partitions whose log could not be opened; the broker's log says why.
     pub failed: BTreeSet<i32>,
+    /// Partitions whose log directory is out of service, and why.
+    pub offline: BTreeMap<i32, Arc<str>>,
 }
 
 impl Hosted {
@@ -53,9 +55,37 @@ impl Hosted {
         self.topics.values().flat_map(|topic| topic.open.values())
     }
 
-    /// Number of replicas whose log could not be opened.
+    /// Number of replicas whose log could not be opened, which is tried again.
     pub fn failed(&self) -> usize {
         self.topics.values().map(|topic| topic.failed.len()).sum()
+    }
+
+    /// Number of replicas whose log directory is out of service.
+    pub fn offline(&self) -> usize {
+        self.topics.values().map(|topic| topic.offline.len()).sum()
+    }
+
+    /// Takes the replicas that `lost` names out of service. They come back, and serve nobody any more.
+    pub fn take_offline(
+        &mut self,
+        reason: &Arc<str>,
+        lost: impl Fn(&Partition) -> bool,
+    ) -> Vec<Arc<Partition>> {
+        let mut gone = Vec::new();
+        let topics: Vec<(Uuid, Arc<HostedTopic>)> =
+            self.topics.iter().map(|(id, topic)| (*id, topic.clone())).collect();
+        for (id, topic) in topics {
+            let (off, open) = topic.open.clone().into_iter().partition(|(_, replica)| lost(replica));
+            let off: BTreeMap<i32, Arc<Partition>> = off;
+            if off.is_empty() {
+                continue;
+            }
+            let mut topic = HostedTopic { open, ..topic.as_ref().clone() };
+            topic.offline.extend(off.keys().map(|index| (*index, reason.clone())));
+            self.topics.insert(id, Arc::new(topic));
+            gone.extend(off.into_values());
+        }
+        gone
     }
 }
 
@@ -72,6 +102,9 @@ impl View {
         if hosted.is_some_and(|hosted| hosted.failed.contains(&index)) {
             let message = "the log of this partition could not be opened; the broker's log says why";
             return Err(PartitionError::new(index, ResponseError::KafkaStorageError, message));
+        }
+        if let Some(reason) = hosted.and_then(|hosted| hosted.offline.get(&index)) {
+            return Err(PartitionError::new(index, ResponseError::KafkaStorageError, reason.to_string()));
         }
         let Some(state) = topic.partition(index) else {
             let message = format!("topic '{}' has {} partition(s)", topic.name, topic.partition_count());

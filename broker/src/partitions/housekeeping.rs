@@ -1,4 +1,4 @@
-//! What logs need from time to time: retention, flushes, checkpoints, and an orderly end.
+//! What logs need from time to time: retention, checkpoints, and an orderly end.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,19 +23,17 @@ impl Housekeeping {
         self.since_retention += passed;
         self.since_checkpoint = self.since_checkpoint.saturating_add(passed);
         let view = broker.view();
-        for replica in view.hosted.replicas() {
-            flush_if_due(replica);
-        }
         self.cleaner.look(&view.hosted, &config, passed);
         if self.since_retention >= config.retention_check {
             self.since_retention = Duration::ZERO;
             view.hosted.replicas().for_each(retain);
         }
-        if self.since_checkpoint >= config.recovery_checkpoint {
+        if self.since_checkpoint >= config.recovery_checkpoint && dir.failure().is_none() {
             self.since_checkpoint = Duration::ZERO;
             let all: Vec<Arc<Partition>> = view.hosted.replicas().cloned().collect();
             if let Err(error) = checkpoint(dir, &all) {
                 error!(%error, "checkpoints cannot be written; starts take longer until they can");
+                dir.fail(&error);
             }
         }
     }
@@ -63,17 +61,6 @@ impl Housekeeping {
 
 fn name(replica: &Partition) -> TopicPartition {
     TopicPartition::new(replica.topic.clone(), replica.index)
-}
-
-/// `flush.ms`: the log as it was at the last look goes to disk.
-fn flush_if_due(replica: &Arc<Partition>) {
-    if !replica.flush_due(clock::now_ms()) {
-        return;
-    }
-    let Some(Some(task)) = replica.with_log(|log| log.flush_task()) else { return };
-    if let Err(error) = task.run() {
-        error!(partition = %replica.name(), %error, "the log takes no more writes");
-    }
 }
 
 fn retain(replica: &Arc<Partition>) {

@@ -5,7 +5,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use imbl::ordmap::DiffItem;
 use milena_crds::partition::{Generation, Member};
 use milena_storage::{LogDir, StorageError, TopicPartition};
-use tokio::{sync::watch, task::block_in_place};
+use tokio::{
+    sync::{Notify, watch},
+    task::block_in_place,
+};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
@@ -34,6 +37,8 @@ pub struct Manager {
     /// Replicas of topics that no client sees: their object is missing, their deletion is not recorded (rule 12).
     hidden: HashMap<Uuid, Arc<HostedTopic>>,
     housekeeping: Housekeeping,
+    /// The log directory went out of service.
+    failure: Arc<Notify>,
     /// Whether logs that no topic has were looked for.
     sorted_out: bool,
 }
@@ -49,12 +54,16 @@ impl Manager {
     /// A manager of the replicas in `dir`.
     pub fn new(broker: i32, dir: LogDir, images: watch::Receiver<Arc<ClusterImage>>) -> Manager {
         let me = Member { broker, generation: generation(&dir) };
+        let failure = Arc::new(Notify::new());
+        let notify = failure.clone();
+        dir.on_failure(move || notify.notify_one());
         Manager {
             dir,
             me,
             images,
             hidden: HashMap::new(),
             housekeeping: Housekeeping::default(),
+            failure,
             sorted_out: false,
         }
     }
@@ -76,6 +85,7 @@ impl Manager {
                     Ok(()) => self.follow(&broker, false),
                     Err(_) => break,
                 },
+                () = self.failure.notified() => self.take_offline(&broker),
                 _ = tick.tick() => {
                     ticks = ticks.wrapping_add(1);
                     let newer = broker.config();
@@ -99,6 +109,22 @@ impl Manager {
         broker.set_view(View { image, hosted });
         broker.metrics.show_replicas(broker.id, &broker.view().hosted);
         self.sort_out_leftovers(broker);
+    }
+
+    /// What lies in a log directory that is out of service is served no more.
+    fn take_offline(&mut self, broker: &Broker) {
+        let Some(why) = self.dir.failure() else { return };
+        let path = self.dir.path().display();
+        let reason: Arc<str> = Arc::from(format!("log directory {path} is out of service: {why}"));
+        let view = broker.view();
+        let mut hosted = view.hosted.clone();
+        let gone = hosted.take_offline(&reason, |_| true);
+        block_in_place(|| gone.iter().for_each(|replica| drop(replica.take_log())));
+        error!(directory = %path, partitions = gone.len(), "partitions are offline with their log directory");
+        broker.metrics.offline_log_directories.set(1);
+        broker.set_view(View { image: view.image.clone(), hosted });
+        broker.metrics.show_replicas(broker.id, &broker.view().hosted);
+        broker.fail(format!("no log directory is left: {reason}"));
     }
 
     /// Once, with the first picture that is not from memory.
@@ -188,7 +214,7 @@ impl Manager {
         };
         (0..topic.partition_count())
             .filter(is_mine)
-            .filter(|index| !open.open.contains_key(index))
+            .filter(|index| !open.open.contains_key(index) && !open.offline.contains_key(index))
             .map(|index| Opening { topic: topic.clone(), index, config: config.clone() })
             .collect()
     }
@@ -208,7 +234,7 @@ impl Manager {
             match partition {
                 Some(partition) => {
                     topic.failed.remove(&opening.index);
-                    topic.open.insert(opening.index, Arc::new(partition));
+                    topic.open.insert(opening.index, partition.share());
                 }
                 None => {
                     topic.failed.insert(opening.index);

@@ -13,7 +13,6 @@ use milena_records::Batch;
 use milena_replication::{Leader, Leadership};
 use milena_storage::{AppendInfo, Log, LogReader, Origin, StorageError};
 use parking_lot::Mutex;
-use tokio::task::block_in_place;
 use tracing::{debug, error, warn};
 use uuid::Uuid;
 
@@ -43,11 +42,13 @@ pub struct Partition {
     inner: Mutex<Inner>,
     high_watermark: AtomicI64,
     leads: AtomicBool,
-    /// When the log was last flushed for `flush.ms`, in milliseconds of the day's clock.
-    flushed_at_ms: AtomicI64,
+    /// Records below are as durable as the topic asks for.
+    durable_end: AtomicI64,
     /// When the log's trouble was told last: clients try again many times a second.
     complained_at_ms: AtomicI64,
     waiters: Waiters,
+    /// Those that wait for the disk.
+    flush_waiters: Waiters,
 }
 
 struct Inner {
@@ -94,13 +95,28 @@ impl Partition {
             config: ArcSwap::new(config),
             state: ArcSwap::from_pointee(state),
             high_watermark: AtomicI64::new(log.log_start_offset()),
+            durable_end: AtomicI64::new(log.log_end_offset()),
             reader,
             inner: Mutex::new(Inner { log: Some(log), leader: None }),
             leads: AtomicBool::new(false),
-            flushed_at_ms: AtomicI64::new(clock::now_ms()),
             complained_at_ms: AtomicI64::new(0),
             waiters: Waiters::default(),
+            flush_waiters: Waiters::default(),
         }
+    }
+
+    /// For many to use, and told of the flushes of its log.
+    pub(super) fn share(self) -> Arc<Partition> {
+        let partition = Arc::new(self);
+        let weak = Arc::downgrade(&partition);
+        partition.with_log(|log| {
+            log.on_flush(move || {
+                if let Some(partition) = weak.upgrade() {
+                    partition.flushed();
+                }
+            });
+        });
+        partition
     }
 
     /// The settings in force.
@@ -145,6 +161,7 @@ impl Partition {
         let (log_end, high_watermark) = (log.log_end_offset(), self.high_watermark());
         let min_in_sync = self.config.load().min_in_sync;
         let led = inner.leader.take().is_some();
+        self.durable_end.store(log_end, Ordering::Release);
         inner.leader = Leader::new(self.me, state, leadership, min_in_sync, log_end, high_watermark);
         match &inner.leader {
             Some(leader) => {
@@ -166,6 +183,7 @@ impl Partition {
         self.leads.store(inner.leader.is_some(), Ordering::Release);
         // Whoever waits here has to look elsewhere.
         self.waiters.wake();
+        self.flush_waiters.wake();
     }
 
     /// Shows a new high watermark to readers, and wakes those that wait for it.
@@ -220,17 +238,9 @@ impl Partition {
         let epoch = leader.epoch();
         let info: AppendInfo =
             log.append(batch, origin, epoch, now_ms).map_err(|error| self.storage_error(&error))?;
-        let flush = match log.unflushed_records() >= self.config.load().log.flush_messages {
-            true => log.flush_task(),
-            false => None,
-        };
-        let moved = leader.appended(log.log_end_offset());
+        let moved = leader.appended(self.note_durable(log));
         self.publish(inner, moved);
         drop(guard);
-        if let Some(task) = flush {
-            // `flush.messages`: not acknowledged before it is on disk.
-            block_in_place(|| task.run()).map_err(|error| self.storage_error(&error))?;
-        }
         Ok(Produced {
             base_offset: info.base_offset,
             last_offset: info.last_offset,
@@ -241,6 +251,60 @@ impl Partition {
         })
     }
 
+    /// How far this replica counts as having its records: to the disk where `flush.messages` asks for it.
+    fn note_durable(&self, log: &Log) -> i64 {
+        let end = log.durable_end();
+        self.durable_end.fetch_max(end, Ordering::AcqRel).max(end)
+    }
+
+    /// A flush has ended, well or badly.
+    fn flushed(&self) {
+        let mut guard = self.inner.lock();
+        let inner = &mut *guard;
+        if let Some(log) = &inner.log {
+            let end = self.note_durable(log);
+            let moved = inner.leader.as_mut().is_some_and(|leader| leader.appended(end));
+            self.publish(inner, moved);
+        }
+        drop(guard);
+        self.flush_waiters.wake();
+        if self.reader.check_writable().is_err() {
+            self.waiters.wake();
+        }
+    }
+
+    /// Whether what was appended is as durable as the topic asks (`flush.messages`).
+    pub fn is_durable(&self, produced: &Produced) -> bool {
+        self.durable_end.load(Ordering::Acquire) > produced.last_offset
+    }
+
+    /// Waits until what was appended is as durable as the topic asks.
+    ///
+    /// # Errors
+    /// KAFKA_STORAGE_ERROR where the disk failed, NOT_LEADER_OR_FOLLOWER once another leader epoch began: the
+    /// record may or may not survive.
+    pub async fn durable(&self, produced: &Produced) -> Result<(), PartitionError> {
+        while !self.is_durable(produced) {
+            let waiter = Arc::new(FetchWaiter::default());
+            self.flush_waiters.add(&waiter);
+            self.check_serving(produced)?;
+            if self.is_durable(produced) {
+                break;
+            }
+            waiter.woken().await;
+        }
+        Ok(())
+    }
+
+    /// Whether an append of that leader epoch may still be acknowledged.
+    fn check_serving(&self, produced: &Produced) -> Result<(), PartitionError> {
+        self.reader.check_writable().map_err(|error| self.storage_error(&error))?;
+        if !self.is_leader() || self.state.load().leader_epoch != produced.leader_epoch {
+            return Err(self.not_leader());
+        }
+        Ok(())
+    }
+
     /// Waits until every in-sync replica has what was appended.
     ///
     /// # Errors
@@ -249,9 +313,7 @@ impl Partition {
         while self.high_watermark() <= produced.last_offset {
             let waiter = Arc::new(FetchWaiter::default());
             self.waiters.add(&waiter);
-            if self.state.load().leader_epoch != produced.leader_epoch {
-                return Err(self.not_leader());
-            }
+            self.check_serving(produced)?;
             if self.high_watermark() > produced.last_offset {
                 break;
             }
@@ -322,6 +384,7 @@ impl Partition {
             warn!(partition = %self.name(), "no longer led from here: its state is not known any more");
         }
         self.waiters.wake();
+        self.flush_waiters.wake();
     }
 
     /// Neither leads nor serves from here on, and gives its log back: for a clean stop or a deletion.
@@ -332,23 +395,13 @@ impl Partition {
         let log = inner.log.take();
         drop(inner);
         self.waiters.wake();
+        self.flush_waiters.wake();
         log
     }
 
     /// Bytes of the log.
     pub fn size_in_bytes(&self) -> i64 {
         i64::try_from(self.reader.size_in_bytes()).unwrap_or(i64::MAX)
-    }
-
-    /// Whether `flush.ms` asks for a flush; one that is asked for is taken as done.
-    pub(super) fn flush_due(&self, now_ms: i64) -> bool {
-        let interval = self.config.load().log.flush_ms;
-        let last = self.flushed_at_ms.load(Ordering::Relaxed);
-        if interval == i64::MAX || now_ms.saturating_sub(last) < interval {
-            return false;
-        }
-        self.flushed_at_ms.store(now_ms, Ordering::Relaxed);
-        true
     }
 
     /// `topic-partition`, as Kafka's logs have it.

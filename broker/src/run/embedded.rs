@@ -52,12 +52,18 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         Arc::new(AllBrokers(running.iter().map(|one| one.broker().clone()).collect()));
     serve_http(&cli, probed).await?;
     greet(&cli, &embedded, brokers);
-    let signal = signals.wait().await;
-    info!("{signal}: stopping");
+    let failures = running.iter().map(|one| Box::pin(one.broker().failed()));
+    let outcome = tokio::select! {
+        signal = signals.wait() => {
+            info!("{signal}: stopping");
+            Ok(())
+        }
+        (reason, ..) = futures::future::select_all(failures) => Err(reason),
+    };
     for one in running {
         one.stop().await;
     }
-    Ok(())
+    outcome
 }
 
 fn read_manifests(cli: &Cli) -> Result<Vec<Manifest>, String> {

@@ -67,15 +67,20 @@ pub async fn run(cli: Cli) -> Result<(), String> {
     // Set once, here.
     let _ = probes.broker.set(broker.clone());
     let manager = Manager::new(id, dir, kubernetes.image());
-    let running = Running::start(broker, manager, listener).await;
+    let running = Running::start(broker.clone(), manager, listener).await;
     info!(broker = id, listen = %cli.listen, data = %cli.data_dir.display(), "serving Kafka clients");
 
-    let signal = signals.wait().await;
-    info!("{signal}: stopping");
+    let outcome = tokio::select! {
+        signal = signals.wait() => {
+            info!("{signal}: stopping");
+            Ok(())
+        }
+        reason = broker.failed() => Err(reason),
+    };
     kubernetes.drain();
     running.stop().await;
     kubernetes.release().await;
-    Ok(())
+    outcome
 }
 
 fn read_settings(cli: &Cli) -> Result<Layers, String> {

@@ -87,6 +87,14 @@ pub enum StorageError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The log's directory is out of service: a write or a sync in it failed.
+    #[error("log directory {path} is out of service: {reason}")]
+    DirOffline {
+        /// The data directory.
+        path: PathBuf,
+        /// What failed.
+        reason: String,
+    },
     /// The log was closed in order; what is appended now would not be found by the next start.
     #[error("the log {path} is closed")]
     Closed {
@@ -146,6 +154,14 @@ impl StorageError {
             }
             _ => false,
         }
+    }
+}
+
+impl StorageError {
+    /// Whether the operating system failed at a file for another reason than a lack of room, descriptors or memory:
+    /// after that nothing in the directory can be relied on.
+    pub(crate) fn is_failed_disk(&self) -> bool {
+        matches!(self, StorageError::Io { .. }) && !self.leaves_log_intact()
     }
 }
 

@@ -12,6 +12,7 @@ mod config;
 mod dir;
 mod epochs;
 mod error;
+mod flusher;
 mod fs;
 pub mod ids;
 mod index;

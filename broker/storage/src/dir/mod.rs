@@ -2,16 +2,22 @@
 
 mod checkpoints;
 mod clean_shutdown;
+mod disk;
 mod generation;
 mod lock;
 mod meta;
 mod partitions;
 mod properties;
 
+pub(crate) use disk::Disk;
+
 pub use generation::Generation;
 pub use partitions::{PartitionDir, TopicPartition, remove_directory};
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use uuid::Uuid;
 
@@ -40,6 +46,7 @@ pub struct LogDir {
     boot: Boot,
     mode: OpenMode,
     checkpoints: Checkpoints,
+    disk: Arc<Disk>,
     _lock: DirLock,
 }
 
@@ -53,6 +60,7 @@ impl LogDir {
         fs::create_dir_all(path)
             .map_err(|source| StorageError::DirNotWritable { path: path.to_path_buf(), source })?;
         let lock = DirLock::acquire(path)?;
+        let disk = Disk::open(path)?;
         let meta = Meta::load_or_create(path, owner)?;
         let clean = clean_shutdown::exists(path);
         let boot = Boot::load(path, clean)?;
@@ -71,6 +79,7 @@ impl LogDir {
             meta,
             boot,
             mode,
+            disk,
             _lock: lock,
         })
     }
@@ -125,9 +134,33 @@ impl LogDir {
     /// many files.
     ///
     /// # Errors
-    /// The operating system refused.
+    /// The operating system refused, or could not write something at any time since the directory was opened.
     pub fn sync_all(&self) -> Result<(), StorageError> {
-        fs::sync_fs(&self.path)
+        self.disk.check()?;
+        self.disk.sync_all()
+    }
+
+    /// Why the directory is out of service, if it is: a write or a sync in it failed. It stays so.
+    pub fn failure(&self) -> Option<&str> {
+        self.disk.failure()
+    }
+
+    /// Takes the directory out of service, where trouble with it was found elsewhere.
+    pub fn fail(&self, error: &StorageError) {
+        if error.is_failed_disk() {
+            self.disk.fail(&error.to_string());
+        }
+    }
+
+    /// Calls `listener` once, from any thread, when the directory goes out of service. The first listener stays.
+    pub fn on_failure(&self, listener: impl Fn() + Send + Sync + 'static) {
+        self.disk.on_failure(Box::new(listener));
+    }
+}
+
+impl Drop for LogDir {
+    fn drop(&mut self) {
+        self.disk.stop();
     }
 }
 

@@ -116,7 +116,15 @@ impl LogDir {
         now_ms: i64,
     ) -> Result<Log, StorageError> {
         self.checkpoints.forget(tp)?;
-        Log::create(&self.partition_path(tp), Some(topic_id), config, now_ms)
+        let log = Log::create(&self.partition_path(tp), Some(topic_id), config, now_ms)?;
+        Ok(self.with_disk(log))
+    }
+
+    /// A log of this directory shares its fate, and is flushed together with the others.
+    fn with_disk(&self, log: Log) -> Log {
+        // A log that has just been opened is in no other directory.
+        let _ = log.shared.disk.set(self.disk.clone());
+        log
     }
 
     /// Opens a partition's log as the checkpoints and the last shutdown call for.
@@ -129,7 +137,8 @@ impl LogDir {
         config: Arc<LogConfig>,
         now_ms: i64,
     ) -> Result<(Log, RecoveryReport), StorageError> {
-        Log::open(&self.partition_path(tp), config, self.log_start(tp), now_ms)
+        let (log, report) = Log::open(&self.partition_path(tp), config, self.log_start(tp), now_ms)?;
+        Ok((self.with_disk(log), report))
     }
 
     /// Takes a partition's directory out of the way, to be deleted. The answer is its new path, for

@@ -128,9 +128,15 @@ pub(crate) fn sync_dir(path: &Path) -> Result<(), StorageError> {
     os::sync_dir(path).map_err(failed("sync directory", path))
 }
 
-/// Makes everything on the file system of a directory durable.
-pub(crate) fn sync_fs(path: &Path) -> Result<(), StorageError> {
-    os::sync_fs(path).map_err(failed("sync", path))
+/// Opens a directory, for [`sync_fs`].
+pub(crate) fn open_dir(path: &Path) -> io::Result<File> {
+    File::open(path)
+}
+
+/// Makes everything on the file system of an open directory durable. An error may be that of a write at any time since
+/// the directory was opened: each is told once to each file that was open then.
+pub(crate) fn sync_fs(dir: &File, path: &Path) -> Result<(), StorageError> {
+    os::sync_fs(dir).map_err(failed("sync the file system of", path))
 }
 
 /// Removes a file; one that is gone already is no error.

@@ -56,9 +56,8 @@ pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Syncs the file system on which a directory lies.
-pub(super) fn sync_fs(path: &Path) -> io::Result<()> {
-    let dir = File::open(path)?;
+/// Syncs the file system on which an open directory lies.
+pub(super) fn sync_fs(dir: &File) -> io::Result<()> {
     rustix::fs::syncfs(dir).map_err(io::Error::from)
 }
 

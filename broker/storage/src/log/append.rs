@@ -68,6 +68,7 @@ impl Log {
         let position = self.write(&placed.to_bytes(), rest)?;
         self.note(&placed, batch.bytes, position)?;
         self.publish(&placed, position);
+        self.ask_for_flush();
         Ok(self.info(header, placed.base_offset, placed.last_offset(), header.max_timestamp, false))
     }
 
@@ -104,6 +105,7 @@ impl Log {
             let first = appended.map_or(header.base_offset, |info| info.base_offset);
             appended = Some(self.info(header, first, header.last_offset(), header.max_timestamp, false));
         }
+        self.ask_for_flush();
         Ok(appended)
     }
 

@@ -1,6 +1,9 @@
 //! Making a log durable.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use super::{Log, shared::Shared};
 use crate::{
@@ -23,12 +26,48 @@ pub struct FlushTask {
 }
 
 impl FlushTask {
+    /// What of a log is to be synced; none if everything is on disk, or nothing can be written any more.
+    pub(crate) fn of(shared: &Arc<Shared>) -> Option<FlushTask> {
+        let truncations = shared.truncations();
+        let point = *shared.recovery_point.lock();
+        let up_to = shared.log_end_offset();
+        if point >= up_to || shared.check_writable().is_err() {
+            return None;
+        }
+        let segments = shared.segments();
+        let first = segments.partition_point(|segment| segment.base_offset <= point).saturating_sub(1);
+        let segments = segments.get(first..).unwrap_or_default().to_vec();
+        Some(FlushTask { shared: shared.clone(), segments, up_to, truncations })
+    }
+
+    /// Number of segments to sync.
+    pub(crate) fn files(&self) -> usize {
+        self.segments.len()
+    }
+
     /// Syncs the files. The answer is the recovery point: everything below it is on disk.
     ///
     /// # Errors
     /// A sync failed. The log takes no more writes: what the kernel dropped cannot be known.
     pub fn run(self) -> Result<i64, StorageError> {
-        match self.sync() {
+        let synced = self.sync();
+        self.settle(synced)
+    }
+
+    /// Writes what is to be synced and is only in memory, for who syncs the whole file system next.
+    pub(crate) fn prepare(&self) -> Result<(), StorageError> {
+        let epochs = self.shared.epochs.write().take_unsynced();
+        if let Some(content) = epochs {
+            epochs::store(&self.shared.dir, &content, Durability::Process)?;
+        }
+        self.shared.dir_changed.store(false, Ordering::Release);
+        self.shared.dir_synced.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Notes how the sync ended. The answer is the recovery point.
+    pub(crate) fn settle(self, synced: Result<(), StorageError>) -> Result<i64, StorageError> {
+        match synced {
             // A truncation or the topic's deletion took the files: nothing of them is promised any more.
             Ok(()) | Err(StorageError::Deleted { .. }) => {}
             Err(error) => {
@@ -82,19 +121,39 @@ fn sync_log(segment: &Segment) -> Result<(), StorageError> {
 impl Log {
     /// What is to be synced; none if everything is on disk. Take it under the log's lock, run it without.
     pub fn flush_task(&self) -> Option<FlushTask> {
-        let point = self.recovery_point();
-        let up_to = self.log_end_offset();
-        if point >= up_to || self.shared.check_writable().is_err() {
-            return None;
+        FlushTask::of(&self.shared)
+    }
+
+    /// Asks for a flush where `flush.messages` or `flush.ms` call for one. It happens in the background, together
+    /// with those of other logs of the directory; who waits for it listens ([`Log::on_flush`]).
+    pub(super) fn ask_for_flush(&self) {
+        let (messages, ms) = (self.config.flush_messages, self.config.flush_ms);
+        if (messages, ms) == (i64::MAX, i64::MAX) {
+            return;
         }
-        let segments = self.shared.segments();
-        let first = segments.partition_point(|segment| segment.base_offset <= point).saturating_sub(1);
-        Some(FlushTask {
-            shared: self.shared.clone(),
-            segments: segments.get(first..).unwrap_or_default().to_vec(),
-            up_to,
-            truncations: self.shared.truncations(),
-        })
+        let Some(disk) = self.shared.disk.get() else { return };
+        if self.unflushed_records() >= messages {
+            disk.flush(&self.shared);
+        } else if ms != i64::MAX {
+            let delay = u64::try_from(ms).unwrap_or(0);
+            disk.flush_in(&self.shared, Duration::from_millis(delay));
+        }
+    }
+
+    /// Who is told that a flush has ended, well or badly, from the thread that does it. The first one stays.
+    pub fn on_flush(&self, listener: impl Fn() + Send + Sync + 'static) {
+        self.shared.flush.listen(Box::new(listener));
+    }
+
+    /// Records below are as durable as the topic asks: on disk where `flush.messages` calls for that, with the
+    /// operating system else.
+    pub fn durable_end(&self) -> i64 {
+        let end = self.log_end_offset();
+        if self.config.flush_messages == i64::MAX {
+            return end;
+        }
+        let point = self.recovery_point();
+        if end.saturating_sub(point) >= self.config.flush_messages { point } else { end }
     }
 
     /// Syncs the log now. The answer is the recovery point.

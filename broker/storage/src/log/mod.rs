@@ -11,6 +11,7 @@ mod roll;
 mod shared;
 mod snapshots;
 mod truncate;
+mod turn;
 
 pub(crate) use shared::Shared;
 

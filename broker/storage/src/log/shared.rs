@@ -10,7 +10,8 @@ use std::{
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::{epochs::LeaderEpochs, error::StorageError, segment::Segment};
+use super::turn::FlushTurn;
+use crate::{dir::Disk, epochs::LeaderEpochs, error::StorageError, segment::Segment};
 
 /// Segments in the order of their base offsets. There is always one.
 pub(crate) type Segments = Arc<Vec<Arc<Segment>>>;
@@ -28,6 +29,10 @@ pub(crate) struct Shared {
     deleted: AtomicBool,
     closed: AtomicBool,
     poison: OnceLock<String>,
+    /// The data directory that the log lies in; none for a log by itself.
+    pub(crate) disk: OnceLock<Arc<Disk>>,
+    /// Its place among the logs to sync.
+    pub(crate) flush: FlushTurn,
     /// Leader epochs.
     pub(crate) epochs: RwLock<LeaderEpochs>,
     /// Everything below is on disk.
@@ -54,6 +59,8 @@ impl Shared {
             deleted: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             poison: OnceLock::new(),
+            disk: OnceLock::new(),
+            flush: FlushTurn::default(),
             epochs: RwLock::new(epochs),
             recovery_point: Mutex::new(offsets.recovery_point),
             dir_changed: AtomicBool::new(true),
@@ -102,10 +109,13 @@ impl Shared {
         self.closed.store(true, Ordering::Release);
     }
 
-    /// Takes no more writes. The first reason stays.
+    /// Takes no more writes. The first reason stays. Where the disk failed, the whole directory goes out of service.
     pub(crate) fn poison(&self, reason: &StorageError) {
         if self.poison.set(reason.to_string()).is_ok() {
             tracing::error!(log = %self.dir.display(), %reason, "the log takes no more writes");
+        }
+        if let Some(disk) = self.disk.get().filter(|_| reason.is_failed_disk()) {
+            disk.fail(&reason.to_string());
         }
     }
 
@@ -117,9 +127,10 @@ impl Shared {
         Ok(())
     }
 
-    /// An error where the log is deleted, closed or poisoned.
+    /// An error where the log is deleted, closed or poisoned, or its directory is out of service.
     pub(crate) fn check_writable(&self) -> Result<(), StorageError> {
         self.check_readable()?;
+        self.disk.get().map_or(Ok(()), |disk| disk.check())?;
         if self.closed.load(Ordering::Acquire) {
             return Err(StorageError::Closed { path: self.dir.to_path_buf() });
         }

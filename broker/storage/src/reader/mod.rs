@@ -11,6 +11,7 @@ use std::{path::Path, sync::Arc};
 
 use crate::{
     epochs::{EpochEnd, EpochEntry},
+    error::StorageError,
     log::Shared,
 };
 
@@ -28,6 +29,14 @@ impl LogReader {
     /// The log's directory.
     pub fn dir(&self) -> &Path {
         &self.shared.dir
+    }
+
+    /// Why nothing can be appended any more, if so.
+    ///
+    /// # Errors
+    /// The log is deleted or closed, a write to it failed, or its directory is out of service.
+    pub fn check_writable(&self) -> Result<(), StorageError> {
+        self.shared.check_writable()
     }
 
     /// The first offset that may be read.

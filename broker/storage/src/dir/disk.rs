@@ -1,0 +1,109 @@
+//! What all logs of a data directory share: whether it is in service, and who makes them durable.
+
+use std::{
+    fmt,
+    fs::File,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+use crate::{error::StorageError, flusher::Flusher, fs, log::Shared};
+
+/// Called once, from whatever thread found the failure.
+type Listener = Box<dyn Fn() + Send + Sync>;
+
+/// A data directory as its logs see it.
+pub(crate) struct Disk {
+    path: PathBuf,
+    /// Opened before anything was written: a write-back that failed is told once to each file that was open then.
+    root: File,
+    failure: OnceLock<String>,
+    listener: OnceLock<Listener>,
+    flusher: Flusher,
+}
+
+impl Disk {
+    pub(crate) fn open(path: &Path) -> Result<Arc<Disk>, StorageError> {
+        let root = fs::open_dir(path).map_err(fs::failed("open", path))?;
+        let path = path.to_path_buf();
+        Ok(Arc::new(Disk {
+            path,
+            root,
+            failure: OnceLock::new(),
+            listener: OnceLock::new(),
+            flusher: Flusher::default(),
+        }))
+    }
+
+    /// Takes the directory out of service, for as long as this process lives. The first reason stays.
+    pub(crate) fn fail(&self, reason: &str) {
+        if self.failure.set(reason.to_owned()).is_err() {
+            return;
+        }
+        tracing::error!(
+            directory = %self.path.display(), reason,
+            "LOG DIRECTORY OUT OF SERVICE: its partitions are offline, and it is not tried again before a restart; \
+             look at the disk and at the kernel's log, then restart the broker"
+        );
+        if let Some(listener) = self.listener.get() {
+            listener();
+        }
+    }
+
+    /// Why the directory is out of service.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
+    }
+
+    /// An error once the directory is out of service.
+    pub(crate) fn check(&self) -> Result<(), StorageError> {
+        match self.failure.get() {
+            None => Ok(()),
+            Some(reason) => {
+                Err(StorageError::DirOffline { path: self.path.clone(), reason: reason.clone() })
+            }
+        }
+    }
+
+    /// Calls `listener` when the directory fails, at once where it has failed already. The first listener stays.
+    pub(crate) fn on_failure(&self, listener: Listener) {
+        let listener = self.listener.get_or_init(|| listener);
+        if self.failure.get().is_some() {
+            listener();
+        }
+    }
+
+    /// Has a log synced, together with all others for which that is asked.
+    pub(crate) fn flush(self: &Arc<Disk>, log: &Arc<Shared>) {
+        self.flusher.flush(self, log);
+    }
+
+    /// Has a log synced in a while, unless that is to happen anyway.
+    pub(crate) fn flush_in(self: &Arc<Disk>, log: &Arc<Shared>, delay: Duration) {
+        if let Some(at) = Instant::now().checked_add(delay) {
+            self.flusher.flush_at(self, log, at);
+        }
+    }
+
+    /// Nothing is flushed any more.
+    pub(crate) fn stop(&self) {
+        self.flusher.stop();
+    }
+
+    pub(crate) fn flusher(&self) -> &Flusher {
+        &self.flusher
+    }
+
+    /// Makes everything on the file system durable with one system call, which is cheaper than one for each of many
+    /// files. An error is that of any file of the file system since the last call.
+    pub(crate) fn sync_all(&self) -> Result<(), StorageError> {
+        fs::sync_fs(&self.root, &self.path)
+    }
+}
+
+impl fmt::Debug for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Disk").field("path", &self.path).field("failure", &self.failure).finish()
+    }
+}

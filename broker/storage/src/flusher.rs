@@ -89,7 +89,8 @@ impl Flusher {
             return;
         }
         let worker = disk.clone();
-        let spawned = std::thread::Builder::new().name("milena-flush".to_owned()).spawn(move || work(&worker));
+        let spawned =
+            std::thread::Builder::new().name("milena-flush".to_owned()).spawn(move || work(&worker));
         match spawned {
             Ok(_) => queue.running = true,
             // Who asks waits in vain until the next one asks; a system without threads has other troubles.

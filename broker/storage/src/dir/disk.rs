@@ -60,9 +60,7 @@ impl Disk {
     pub(crate) fn check(&self) -> Result<(), StorageError> {
         match self.failure.get() {
             None => Ok(()),
-            Some(reason) => {
-                Err(StorageError::DirOffline { path: self.path.clone(), reason: reason.clone() })
-            }
+            Some(reason) => Err(StorageError::DirOffline { path: self.path.clone(), reason: reason.clone() }),
         }
     }
 

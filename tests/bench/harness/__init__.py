@@ -1,0 +1,1 @@
+"""The benchmark program: servers, clients, what is measured, and the report."""

@@ -1,0 +1,51 @@
+"""What the machine says: processor time and memory of processes, and what machine it is."""
+
+import os
+import platform
+import re
+import shutil
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pids):
+    """Processor time of the processes so far, user and system, of all their threads."""
+    total = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / TICKS
+
+
+def resident(pids):
+    """Resident memory of the processes now, in bytes."""
+    pattern = re.compile(r"VmRSS:\s+(\d+)")
+    return sum(int(pattern.search(Path(f"/proc/{pid}/status").read_text()).group(1)) for pid in pids) * 1024
+
+
+def describe(data_dir):
+    """One line on this machine, for the head of a report."""
+    cpuinfo = Path("/proc/cpuinfo").read_text()
+    model = re.search(r"model name\s*:\s*(.+)", cpuinfo)
+    memory = int(re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text()).group(1)) / 1024 / 1024
+    return (
+        f"{os.cpu_count()} processors ({model.group(1) if model else platform.machine()}), {memory:.0f} GiB of memory, "
+        f"Linux {platform.release().split('-')[0]}, {file_system(data_dir)}"
+    )
+
+
+def file_system(path):
+    """The type of the file system that holds a folder."""
+    path = os.path.realpath(path)
+    best = ("", "?")
+    for line in Path("/proc/mounts").read_text().splitlines():
+        _, mount, kind, *_ = line.split()
+        inside = path == mount or path.startswith(mount.rstrip("/") + "/")
+        if inside and len(mount) >= len(best[0]):
+            best = (mount, kind)
+    return best[1]
+
+
+def free_bytes(path):
+    return shutil.disk_usage(path).free

@@ -2,4 +2,4 @@
 
 mod image;
 
-pub use image::{BrokerInfo, ClusterImage, Topic};
+pub use image::{BrokerInfo, ClusterImage, Topic, is_internal};

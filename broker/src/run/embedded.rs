@@ -1,11 +1,12 @@
 //! One process with one broker or several, and no Kubernetes.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
-use milena_crds::settings::Config;
-use milena_storage::{LogDir, Owner};
+use milena_crds::{partition::Member, settings::Config};
+use milena_storage::{LogDir, OpenMode, Owner, node_id};
 use tokio::net::TcpListener;
 use tracing::{info, warn};
+use uuid::Uuid;
 
 use super::{Running, StopSignals, listen, serve_http};
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
     coordination::embedded::{
         Embedded,
         files::ObjectFiles,
+        kafka::Adoption,
         manifest::{self, Manifest},
     },
     http::Probed,
@@ -31,27 +33,28 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         cli.config.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
     let given = Values::new(given).map_err(|error| format!("--config: {error}"))?;
     let mut listeners = vec![listen(cli.listen, "--listen").await?];
-    // The lock of the first broker's directory guards the objects, too.
-    let first = open_dir(&cli.data_dir, 0, None)?;
+    // The lock of the first broker's directory guards the objects, too. One that Kafka wrote has a number already.
+    let first_id = node_id(&cli.data_dir).map_err(|error| error.to_string())?.unwrap_or(0);
+    let first = open_dir(&cli.data_dir, first_id, None)?;
     let embedded = Arc::new(open_cluster(&cli.data_dir, &first)?);
-    for change in embedded.apply(&manifests)? {
-        println!("{change}");
-    }
+    embedded.set_first_broker(first_id);
+    let adopted = prepare_objects(&embedded, &first, manifests)?;
     let brokers = number_of_brokers(&cli, &embedded)?;
     let values = settings(&embedded, &given)?;
     embedded.set_brokers(brokers, values.all().clone()).map_err(|error| error.to_string())?;
     let config = Arc::new(BrokerConfig::new(values));
     let mut dirs = vec![first];
-    for id in 1..brokers {
-        listeners.push(listen(address(&cli, id)?, "--listen").await?);
+    for number in 1..brokers {
+        let id = first_id.saturating_add(number);
+        listeners.push(listen(address(&cli, number)?, "--listen").await?);
         let dir = cli.data_dir.join(format!("broker.{id}"));
         dirs.push(open_dir(&dir, id, Some(dirs_cluster(&dirs)))?);
     }
-    let running = start_all(&cli, &embedded, &config, dirs, listeners).await?;
+    let running = start_all(&cli, &embedded, &config, dirs, listeners, adopted).await?;
     let probed: Arc<dyn Probed> =
         Arc::new(AllBrokers(running.iter().map(|one| one.broker().clone()).collect()));
     serve_http(&cli, probed).await?;
-    greet(&cli, &embedded, brokers);
+    greet(&cli, &embedded, first_id, brokers);
     let failures = running.iter().map(|one| Box::pin(one.broker().failed()));
     let outcome = tokio::select! {
         signal = signals.wait() => {
@@ -64,6 +67,30 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         one.stop().await;
     }
     outcome
+}
+
+/// Topics of Apache Kafka, and which of them are new here.
+type Adopted = Option<(Adoption, BTreeSet<Uuid>)>;
+
+/// Takes over what Kafka left in the directory, and applies manifests: the cluster's before, which names it, topics'
+/// after, which may be about those that are taken over.
+fn prepare_objects(embedded: &Embedded, dir: &LogDir, manifests: Vec<Manifest>) -> Result<Adopted, String> {
+    let Some(adoption) = embedded.look_for_kafka(dir)? else {
+        return apply(embedded, &manifests).map(|()| None);
+    };
+    let (clusters, topics): (Vec<_>, Vec<_>) =
+        manifests.into_iter().partition(|manifest| matches!(manifest, Manifest::Cluster(_)));
+    apply(embedded, &clusters)?;
+    let new = embedded.adopt(&adoption).map_err(|error| error.to_string())?;
+    apply(embedded, &topics)?;
+    Ok(Some((adoption, new)))
+}
+
+fn apply(embedded: &Embedded, manifests: &[Manifest]) -> Result<(), String> {
+    for change in embedded.apply(manifests)? {
+        println!("{change}");
+    }
+    Ok(())
 }
 
 fn read_manifests(cli: &Cli) -> Result<Vec<Manifest>, String> {
@@ -79,11 +106,14 @@ fn open_dir(path: &Path, id: i32, cluster_id: Option<String>) -> Result<LogDir, 
     LogDir::open(path, owner).map_err(|error| error.to_string())
 }
 
+/// Folder of the objects: a name that Apache Kafka passes over, where another one would keep it from starting.
+const OBJECTS: &str = "__cluster_metadata-1";
+
 fn open_cluster(data_dir: &Path, first: &LogDir) -> Result<Embedded, String> {
     let id = milena_storage::ids::decode(first.cluster_id()).ok_or_else(|| {
         format!("{}: cluster.id {} is no id", data_dir.join("meta.properties").display(), first.cluster_id())
     })?;
-    let files = ObjectFiles::open(data_dir.join("cluster")).map_err(|error| error.to_string())?;
+    let files = ObjectFiles::open(data_dir.join(OBJECTS)).map_err(|error| error.to_string())?;
     Embedded::open(files, id).map_err(|error| error.to_string())
 }
 
@@ -129,18 +159,29 @@ async fn start_all(
     config: &Arc<BrokerConfig>,
     dirs: Vec<LogDir>,
     listeners: Vec<TcpListener>,
+    adopted: Adopted,
 ) -> Result<Vec<Running>, String> {
-    let mut starting = Vec::new();
-    for (id, (dir, listener)) in (0..).zip(dirs.into_iter().zip(listeners)) {
+    let mut starting: Vec<(Arc<Broker>, LogDir, TcpListener)> = Vec::new();
+    for (dir, listener) in dirs.into_iter().zip(listeners) {
+        let id = dir.node_id();
         let port = listener.local_addr().map_err(|error| error.to_string())?.port();
         let info = BrokerInfo { host: advertised_host(cli), port, rack: None, alive: true };
-        let epoch = embedded.register(id, info, generation(&dir));
+        // Kafka's next leader epoch is above those that it knows: they stay as they are as long as nothing is lost.
+        let same_life = dir.kafka_metadata().is_some() && dir.open_mode() == OpenMode::Clean;
+        let epoch = embedded.register(id, info, generation(&dir), same_life);
         let path = dir.path().to_owned();
         let broker = Broker::new(id, Advertised::AsRegistered, config.clone(), embedded.clone(), path);
         broker.set_epoch(epoch);
         starting.push((Arc::new(broker), dir, listener));
     }
-    if let Err(error) = embedded.decide() {
+    let decided = match (adopted, starting.first()) {
+        (Some((adoption, new)), Some((broker, dir, _))) => {
+            let me = Member { broker: broker.id, generation: generation(dir) };
+            embedded.decide_adopted(&adoption, &new, me, broker.epoch())
+        }
+        _ => embedded.decide(),
+    };
+    if let Err(error) = decided {
         warn!(%error, "going on with what was decided before; the next change tries again");
     }
     let mut running = Vec::new();
@@ -161,12 +202,15 @@ fn advertised_host(cli: &Cli) -> Option<Arc<str>> {
 }
 
 /// What a newcomer wants to know first.
-fn greet(cli: &Cli, embedded: &Embedded, brokers: i32) {
+fn greet(cli: &Cli, embedded: &Embedded, first: i32, brokers: i32) {
     let server = format!("localhost:{}", cli.listen.port());
     let server = if cli.listen.ip().is_loopback() { server } else { cli.listen.to_string() };
     let last = i32::from(cli.listen.port()) + brokers - 1;
-    let ports =
-        if brokers > 1 { format!(" (brokers 0 to {}, ports to {last})", brokers - 1) } else { String::new() };
+    let ports = if brokers > 1 {
+        format!(" (brokers {first} to {}, ports to {last})", first + brokers - 1)
+    } else {
+        String::new()
+    };
     println!(
         "Milena {} serves Kafka clients on {server}{ports}\n\
          Data is in {} ({} topics)\n\

@@ -2,15 +2,21 @@
 
 mod apply;
 pub mod files;
+pub mod kafka;
 pub mod manifest;
 mod store;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures::future::BoxFuture;
 use kafka_protocol::ResponseError;
 use milena_controller::{Broker, Liveness};
-use milena_crds::{KafkaCluster, partition::Generation, settings::Config};
+use milena_crds::{
+    KafkaCluster,
+    partition::{Generation, Member},
+    settings::Config,
+};
+use milena_storage::LogDir;
 use parking_lot::Mutex;
 use tokio::{sync::watch, task::block_in_place};
 use uuid::Uuid;
@@ -19,6 +25,7 @@ use super::{ConfigChanges, Coordination, NewTopic, Refusal};
 use crate::cluster::{BrokerInfo, ClusterImage};
 
 use files::{FileError, ObjectFiles};
+use kafka::Adoption;
 use manifest::Manifest;
 use store::Store;
 
@@ -68,13 +75,60 @@ impl Embedded {
     }
 
     /// Adds a broker that has started; the answer is its broker epoch, one more than at its last start.
-    pub fn register(&self, id: i32, info: BrokerInfo, generation: Generation) -> i64 {
+    ///
+    /// `same_life`: it goes on in the broker epoch that it had, so that leader epochs stay as they are. Only where it
+    /// was stopped in order, and nobody else has led meanwhile.
+    pub fn register(&self, id: i32, info: BrokerInfo, generation: Generation, same_life: bool) -> i64 {
         let mut store = self.store.lock();
-        let epoch = store.next_epoch(id);
+        let epoch = match store.last_epoch(id).filter(|_| same_life) {
+            Some(epoch) => epoch,
+            None => store.next_epoch(id),
+        };
         let rack = info.rack.as_deref().map(str::to_owned);
         let broker = Broker { liveness: Liveness::Alive, epoch, generation, rack, draining: false };
         store.set_broker(id, info, broker);
         epoch
+    }
+
+    /// Brokers are numbered from `id` on: Kafka's data directory says which it is of.
+    pub fn set_first_broker(&self, id: i32) {
+        self.store.lock().set_first_broker(id);
+    }
+
+    /// What there is to take over from Apache Kafka in a data directory.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn look_for_kafka(&self, dir: &LogDir) -> Result<Option<Adoption>, String> {
+        let store = self.store.lock();
+        Adoption::look(dir, store.kafka_position(), store.is_fresh())
+    }
+
+    /// Makes objects for topics that are taken over; the answer is those that are new here. Their partitions follow
+    /// by [`Embedded::decide_adopted`].
+    ///
+    /// # Errors
+    /// An object cannot be written.
+    pub fn adopt(&self, adoption: &Adoption) -> Result<BTreeSet<Uuid>, FileError> {
+        self.store.lock().adopt(adoption)
+    }
+
+    /// As [`Embedded::decide`], with topics that were taken over by the broker `me`, in its life `epoch`.
+    ///
+    /// # Errors
+    /// An object cannot be written.
+    pub fn decide_adopted(
+        &self,
+        adoption: &Adoption,
+        new: &BTreeSet<Uuid>,
+        me: Member,
+        epoch: i64,
+    ) -> Result<(), FileError> {
+        let mut store = self.store.lock();
+        let decided =
+            store.decide().and_then(|()| store.pin(adoption, new, me, epoch)).and_then(|()| store.decide());
+        self.images.send_replace(store.image());
+        decided
     }
 
     /// Makes every decision that is due, then shows the result to the brokers.

@@ -1,5 +1,7 @@
 //! The objects, the decisions on them, and the picture that follows.
 
+mod adopt;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::{
@@ -27,6 +29,9 @@ const CLUSTERS: &str = "kafkaclusters";
 const TOPICS: &str = "kafkatopics";
 const PARTITIONS: &str = "kafkapartitions";
 const BROKERS: &str = "brokers";
+const KAFKA: &str = "kafka";
+/// Annotation of topics that were taken over from Apache Kafka.
+const ADOPTED: &str = "milena.dev/adopted-from";
 /// Name of the KafkaCluster until a user applies one.
 const OWN_CLUSTER: &str = "milena";
 /// Rounds of decisions until nothing is left to decide; two are what it takes.
@@ -39,12 +44,23 @@ struct BrokerRecord {
     epoch: i64,
 }
 
+/// How far the log of Kafka's metadata was read, in a directory that is shared with it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct KafkaRecord {
+    position: String,
+}
+
 /// Everything that the embedded cluster knows.
 pub struct Store {
     files: ObjectFiles,
     cluster: KafkaCluster,
     topics: BTreeMap<String, Arc<KafkaTopic>>,
     epochs: BTreeMap<i32, i64>,
+    /// Id of the first broker: 0, or what Kafka's data directory says.
+    first_broker: i32,
+    /// Whether this process has made the KafkaCluster.
+    fresh: bool,
+    kafka_position: Option<String>,
     controller: Controller,
     assembler: Assembler,
 }
@@ -52,9 +68,9 @@ pub struct Store {
 impl Store {
     /// Reads all objects.
     pub fn load(files: ObjectFiles, id: Uuid) -> Result<Store, FileError> {
-        let cluster = match files.load::<KafkaCluster>(CLUSTERS)?.pop() {
-            Some(cluster) => cluster,
-            None => own_cluster(&files, id)?,
+        let (cluster, fresh) = match files.load::<KafkaCluster>(CLUSTERS)?.pop() {
+            Some(cluster) => (cluster, false),
+            None => (own_cluster(&files, id)?, true),
         };
         let name = cluster.metadata.name.clone().unwrap_or_default();
         let records: Vec<BrokerRecord> = files.load(BROKERS)?;
@@ -63,6 +79,9 @@ impl Store {
             assembler: Assembler::default(),
             topics: BTreeMap::new(),
             epochs: records.iter().map(|record| (record.broker, record.epoch)).collect(),
+            first_broker: 0,
+            fresh,
+            kafka_position: files.load::<KafkaRecord>(KAFKA)?.pop().map(|record| record.position),
             files,
             cluster,
         };
@@ -142,10 +161,22 @@ impl Store {
         if spec != self.cluster.spec {
             self.put_cluster(spec)?;
         }
-        let cluster = Cluster { config, ..Cluster::from(&self.cluster) };
+        // For placement it counts which ids there may be.
+        let brokers = self.first_broker.saturating_add(brokers);
+        let cluster = Cluster { config, brokers, ..Cluster::from(&self.cluster) };
         self.assembler.set_settings(&cluster.config);
         self.controller.apply_cluster(Some(cluster));
         Ok(())
+    }
+
+    /// The id that brokers are numbered from.
+    pub fn set_first_broker(&mut self, id: i32) {
+        self.first_broker = id;
+    }
+
+    /// The broker epoch of the last start, if there was one.
+    pub fn last_epoch(&self, broker: i32) -> Option<i64> {
+        self.epochs.get(&broker).copied()
     }
 
     /// Counts a start of a broker. With a full disk it serves what it has, in the leader epochs that it had.
@@ -191,11 +222,7 @@ impl Store {
     /// Writes a new KafkaTopic, as the API server does: with a uid and the time.
     pub fn put_new_topic(&mut self, object_name: &str, spec: KafkaTopicSpec) -> Result<Uuid, FileError> {
         let id = Uuid::new_v4();
-        let mut object = KafkaTopic::new(object_name, spec);
-        object.metadata.uid = Some(id.to_string());
-        object.metadata.creation_timestamp = Some(Time(Timestamp::now()));
-        object.metadata.generation = Some(1);
-        self.put_topic(object)?;
+        self.put_topic(new_topic(object_name, spec, id))?;
         Ok(id)
     }
 
@@ -238,6 +265,16 @@ impl Store {
             self.assembler.remove_topic(&object);
         }
         Ok(())
+    }
+
+    /// Whether no object was ever made here.
+    pub fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// How far the log of Kafka's metadata was read before.
+    pub fn kafka_position(&self) -> Option<&str> {
+        self.kafka_position.as_deref()
     }
 
     /// Makes every decision that is due, and writes what follows from it.
@@ -287,6 +324,14 @@ impl Store {
         self.controller.apply_topic(object.clone());
         self.topics.insert(object.metadata.name.clone().unwrap_or_default(), object);
     }
+}
+
+fn new_topic(object_name: &str, spec: KafkaTopicSpec, id: Uuid) -> KafkaTopic {
+    let mut object = KafkaTopic::new(object_name, spec);
+    object.metadata.uid = Some(id.to_string());
+    object.metadata.creation_timestamp = Some(Time(Timestamp::now()));
+    object.metadata.generation = Some(1);
+    object
 }
 
 /// The KafkaCluster of a process to which nobody has applied one.

@@ -6,7 +6,7 @@ fn open(dir: &std::path::Path) -> Embedded {
     embedded.set_brokers(2, Config::new()).unwrap();
     for id in 0..2 {
         let info = BrokerInfo { host: None, port: 9092, rack: None, alive: true };
-        embedded.register(id, info, Generation { disk: 7, unclean_starts: 0 });
+        embedded.register(id, info, Generation { disk: 7, unclean_starts: 0 }, false);
     }
     embedded.decide().unwrap();
     embedded

@@ -4,13 +4,21 @@ use std::path::Path;
 
 use crate::{
     error::StorageError,
-    fs::{Durability, remove, sync_dir, write_atomic},
+    fs::{Durability, read_small, remove, sync_dir, write_atomic},
 };
 
 const FILE_NAME: &str = ".kafka_cleanshutdown";
 
 pub(super) fn exists(dir: &Path) -> bool {
     dir.join(FILE_NAME).exists()
+}
+
+/// The broker epoch in the marker; none where there is no marker, or one that says nothing.
+pub(super) fn broker_epoch(dir: &Path) -> Result<Option<i64>, StorageError> {
+    let Some(bytes) = read_small(&dir.join(FILE_NAME))? else { return Ok(None) };
+    let text = String::from_utf8_lossy(&bytes);
+    let value = text.split_once("\"brokerEpoch\":").map(|(_, value)| value.trim_start());
+    Ok(value.and_then(|value| value.split(|c: char| c != '-' && !c.is_ascii_digit()).next()?.parse().ok()))
 }
 
 /// Removes the marker, durably.

@@ -36,6 +36,8 @@ pub(super) struct Boot {
     boot_id: String,
     /// Boot in which all logs were last known to be whole.
     recovered_boot_id: String,
+    /// Broker epoch that Apache Kafka left in its marker of a clean stop, where the directory is shared with it.
+    kafka_epoch: Option<i64>,
 }
 
 impl Boot {
@@ -48,6 +50,7 @@ impl Boot {
                 generation: Generation { disk_id: ids::random(), unclean_starts: 0 },
                 boot_id,
                 recovered_boot_id: String::new(),
+                kafka_epoch: None,
             },
         })
     }
@@ -82,6 +85,7 @@ impl Boot {
             },
             boot_id: field("boot.id")?.to_owned(),
             recovered_boot_id: field("recovered.boot.id")?.to_owned(),
+            kafka_epoch: properties::get(&text, "kafka.broker.epoch").and_then(|epoch| epoch.parse().ok()),
         }))
     }
 
@@ -90,13 +94,16 @@ impl Boot {
         if Boot::read(dir)?.as_ref() == Some(self) {
             return Ok(());
         }
-        let content = properties::format(&[
+        let mut content = properties::format(&[
             ("version", "1"),
             ("disk.id", &ids::encode(self.generation.disk_id)),
             ("unclean.starts", &self.generation.unclean_starts.to_string()),
             ("boot.id", &self.boot_id),
             ("recovered.boot.id", &self.recovered_boot_id),
         ]);
+        if let Some(epoch) = self.kafka_epoch {
+            content.extend(properties::format(&[("kafka.broker.epoch", &epoch.to_string())]));
+        }
         write_atomic(&dir.join(FILE_NAME), &content, Durability::Machine)
     }
 
@@ -111,6 +118,15 @@ impl Boot {
 
     pub(super) fn mark_recovered(&mut self) {
         self.recovered_boot_id = self.boot_id.clone();
+    }
+
+    /// Keeps the broker epoch of Kafka's marker, which is about to be removed.
+    pub(super) fn keep_kafka_epoch(&mut self, epoch: Option<i64>) {
+        self.kafka_epoch = epoch.or(self.kafka_epoch);
+    }
+
+    pub(super) fn kafka_epoch(&self) -> Option<i64> {
+        self.kafka_epoch
     }
 }
 

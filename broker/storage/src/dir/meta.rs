@@ -34,7 +34,7 @@ impl Meta {
         }
     }
 
-    fn load(dir: &Path) -> Result<Option<Meta>, StorageError> {
+    pub(super) fn load(dir: &Path) -> Result<Option<Meta>, StorageError> {
         let path = dir.join(FILE_NAME);
         let Some(bytes) = read_small(&path)? else { return Ok(None) };
         let text = String::from_utf8_lossy(&bytes);

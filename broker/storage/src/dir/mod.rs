@@ -4,6 +4,7 @@ mod checkpoints;
 mod clean_shutdown;
 mod disk;
 mod generation;
+mod kafka;
 mod lock;
 mod meta;
 mod partitions;
@@ -12,6 +13,7 @@ mod properties;
 pub(crate) use disk::Disk;
 
 pub use generation::Generation;
+pub use kafka::node_id;
 pub use partitions::{PartitionDir, TopicPartition, remove_directory};
 
 use std::{
@@ -63,7 +65,10 @@ impl LogDir {
         let disk = Disk::open(path)?;
         let meta = Meta::load_or_create(path, owner)?;
         let clean = clean_shutdown::exists(path);
-        let boot = Boot::load(path, clean)?;
+        let mut boot = Boot::load(path, clean)?;
+        if kafka::has_metadata(path) {
+            boot.keep_kafka_epoch(clean_shutdown::broker_epoch(path)?);
+        }
         let mode = match (clean, boot.recovered_on_this_boot()) {
             (true, _) => OpenMode::Clean,
             (false, true) => OpenMode::SameBoot,
@@ -92,6 +97,11 @@ impl LogDir {
     /// The cluster's id.
     pub fn cluster_id(&self) -> &str {
         &self.meta.cluster_id
+    }
+
+    /// The broker's id.
+    pub fn node_id(&self) -> i32 {
+        self.meta.node_id
     }
 
     /// The directory's own id (KIP-858).
@@ -127,7 +137,8 @@ impl LogDir {
     /// Something cannot be synced, or the marker cannot be written.
     pub fn mark_clean_shutdown(&self, broker_epoch: i64) -> Result<(), StorageError> {
         self.sync_all()?;
-        clean_shutdown::write(&self.path, broker_epoch)
+        // Kafka's controller takes another epoch than the one that it gave for a sign that the stop was not clean.
+        clean_shutdown::write(&self.path, self.boot.kafka_epoch().unwrap_or(broker_epoch))
     }
 
     /// Everything in the directory is made durable with one system call, which is cheaper than a call for each of

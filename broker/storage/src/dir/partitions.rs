@@ -87,7 +87,9 @@ impl LogDir {
     pub fn partitions(&self) -> Result<Vec<PartitionDir>, StorageError> {
         let mut found = Vec::new();
         for (name, path) in subdirectories(&self.path)? {
-            if let Some(topic_partition) = TopicPartition::parse(&name) {
+            if let Some(topic_partition) = TopicPartition::parse(&name)
+                && !super::kafka::is_metadata(topic_partition.topic())
+            {
                 let topic_id = metadata::read(&path)?;
                 found.push(PartitionDir { topic_partition, topic_id, path });
             }

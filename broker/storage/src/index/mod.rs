@@ -57,6 +57,12 @@ impl SegmentIndex {
         if offsets.last().is_some_and(|entry| entry.relative < 0 || u64::from(entry.position) >= size) {
             return Ok(None);
         }
+        // Kafka takes the space of its indexes ahead and cuts it at a clean stop: after a crash zeros follow.
+        if offsets.last().is_some_and(|entry| entry.position == 0)
+            || times.len() > 1 && times.last().is_some_and(|entry| entry.timestamp == 0)
+        {
+            return Ok(None);
+        }
         // A file that a power cut has emptied looks like an index without entries, but a sealed segment has one.
         if times.last().is_none_or(|entry| entry.relative < 0 || entry.timestamp < 0) {
             return Ok(None);

@@ -74,6 +74,11 @@ impl<E: IndexEntry> IndexTable<E> {
         self.last
     }
 
+    /// Number of entries.
+    pub(crate) fn len(&self) -> usize {
+        to_usize(self.in_file).saturating_add(self.pending.len())
+    }
+
     /// Bytes of all entries.
     pub(crate) fn bytes(&self) -> u64 {
         u64::from(self.in_file).saturating_add(to_u64(self.pending.len())).saturating_mul(to_u64(E::LEN))

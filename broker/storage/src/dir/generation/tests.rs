@@ -5,6 +5,7 @@ fn stored(boot_id: &str, recovered: &str) -> Boot {
         generation: Generation { disk_id: Uuid::from_u64_pair(1, 2), unclean_starts: 3 },
         boot_id: boot_id.to_owned(),
         recovered_boot_id: recovered.to_owned(),
+        kafka_epoch: None,
     }
 }
 
@@ -40,10 +41,14 @@ fn a_recovery_that_was_interrupted_is_done_again_in_full() {
 #[test]
 fn the_file_goes_there_and_back() {
     let dir = tempfile::tempdir().unwrap();
-    let boot = stored("a", "");
+    let mut boot = stored("a", "");
     boot.store(dir.path()).unwrap();
     assert_eq!(Boot::read(dir.path()).unwrap(), Some(boot.clone()));
     assert_eq!(boot.generation().to_string(), "AAAAAAAAAAEAAAAAAAAAAg.3");
+    boot.keep_kafka_epoch(Some(12));
+    boot.keep_kafka_epoch(None);
+    boot.store(dir.path()).unwrap();
+    assert_eq!(Boot::read(dir.path()).unwrap().unwrap().kafka_epoch(), Some(12));
     std::fs::write(dir.path().join(FILE_NAME), "version=1\ndisk.id=x\n").unwrap();
     assert!(matches!(Boot::read(dir.path()), Err(StorageError::BadFile { .. })));
 }

@@ -11,6 +11,7 @@ mod clock;
 pub mod cluster;
 pub mod config;
 pub mod coordination;
+mod fetch;
 mod groups;
 pub mod http;
 pub mod logging;

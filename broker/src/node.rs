@@ -16,6 +16,7 @@ use crate::{
     cluster::ClusterImage,
     config::BrokerConfig,
     coordination::Coordination,
+    fetch::{CacheLimits, SessionCache},
     groups::Groups,
     metrics::Metrics,
     partitions::{Hosted, Partition},
@@ -30,6 +31,8 @@ pub struct Broker {
     pub advertised: Advertised,
     /// Budgets that all connections share.
     pub limits: Limits,
+    /// What clients fetch again and again.
+    pub fetch_sessions: SessionCache,
     /// What is counted.
     pub metrics: Metrics,
     /// Who keeps and decides on the cluster's state.
@@ -70,6 +73,10 @@ impl Broker {
             id,
             advertised,
             limits: Limits::new(config.max_connections, config.queued_request_bytes),
+            fetch_sessions: SessionCache::new(CacheLimits {
+                sessions: config.fetch_session_slots,
+                partitions: config.fetch_session_partitions,
+            }),
             metrics: Metrics::default(),
             coordination,
             groups: Groups::default(),

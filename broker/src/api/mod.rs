@@ -24,7 +24,6 @@ mod describe_log_dirs;
 mod describe_topic_partitions;
 mod endpoint;
 mod fetch;
-mod fetch_convert;
 mod find_coordinator;
 mod group_text;
 mod heartbeat;

@@ -41,6 +41,10 @@ broker_config! {
     max_idle: Duration = "connections.max.idle.ms";
     /// Most bytes that one fetch is answered with.
     fetch_max_bytes: usize = "fetch.max.bytes";
+    /// Most fetch sessions.
+    fetch_session_slots: usize = "max.incremental.fetch.session.cache.slots";
+    /// Most partitions of all fetch sessions.
+    fetch_session_partitions: usize = "milena.fetch.session.cache.partitions";
     /// Partitions of a topic that does not say.
     num_partitions: i32 = "num.partitions";
     /// Replicas of a topic that does not say.

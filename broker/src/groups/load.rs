@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 use tracing::warn;
 
 use super::{Token, clock, shard::Shard};
-use crate::partitions::FetchWaiter;
+use crate::partitions::Waiter;
 
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 1024 * 1024;
@@ -39,7 +39,7 @@ pub async fn load(
 /// False if another leader epoch begins first.
 async fn committed(shard: &Shard, end: i64) -> bool {
     loop {
-        let waiter = Arc::new(FetchWaiter::default());
+        let waiter = Arc::new(Waiter::default());
         // Asked for before looking: an advance in between is not missed.
         shard.partition.wake_on_advance(&waiter);
         if !shard.is_current() {

@@ -105,8 +105,10 @@ impl Manager {
     fn follow(&mut self, broker: &Broker, all: bool) {
         let image = self.images.borrow_and_update().clone();
         let view = broker.view();
-        let hosted = block_in_place(|| self.act(broker, &view, &image, all));
+        let (hosted, gone) = block_in_place(|| self.act(broker, &view, &image, all));
         broker.set_view(View { image, hosted });
+        // Fetches that watch what is gone find out by the new picture.
+        gone.iter().flat_map(|topic| topic.open.values()).for_each(|replica| replica.look_again());
         broker.metrics.show_replicas(broker.id, &broker.view().hosted);
         self.sort_out_leftovers(broker);
     }
@@ -144,14 +146,23 @@ impl Manager {
         }
     }
 
-    fn act(&mut self, broker: &Broker, view: &View, image: &Arc<ClusterImage>, all: bool) -> Hosted {
+    /// What is hosted from now on, and the topics that no client sees any more.
+    fn act(
+        &mut self,
+        broker: &Broker,
+        view: &View,
+        image: &Arc<ClusterImage>,
+        all: bool,
+    ) -> (Hosted, Vec<Arc<HostedTopic>>) {
         let mut hosted = view.hosted.clone();
+        let mut hidden = Vec::new();
         let (mut changed, gone) = differences(view, image);
         if all {
             changed = image.topics.values().cloned().collect();
         }
         for id in gone {
             if let Some(topic) = hosted.remove(id) {
+                hidden.push(topic.clone());
                 self.hidden.insert(id, topic);
             }
         }
@@ -165,7 +176,7 @@ impl Manager {
         for topic in &changed {
             lead(&hosted, topic, image.from_memory);
         }
-        hosted
+        (hosted, hidden)
     }
 
     /// Deletes the data of hidden topics whose deletion is recorded.

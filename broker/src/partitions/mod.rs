@@ -11,11 +11,13 @@ mod manager;
 mod partition;
 mod read;
 mod waiters;
+mod watch;
 
 pub use accept::ProduceVersion;
 pub use error::PartitionError;
 pub use hosted::{Hosted, HostedTopic};
 pub use manager::{Manager, generation};
 pub use partition::{Partition, Produced};
-pub use read::{Fetched, FoundOffset, ReadLimits};
-pub use waiters::FetchWaiter;
+pub use read::{FetchFrom, Fetched, FoundOffset, Reach, ReadLimits};
+pub use waiters::Waiter;
+pub use watch::Mailbox;

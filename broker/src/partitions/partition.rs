@@ -17,9 +17,11 @@ use tracing::{debug, error, warn};
 use uuid::Uuid;
 
 use super::{
-    FetchWaiter, PartitionError,
+    PartitionError, Waiter,
     accept::{ProduceVersion, accept},
+    read::Reach,
     waiters::Waiters,
+    watch::{Mailbox, Watchers},
 };
 use crate::{clock, config::TopicConfig};
 
@@ -49,6 +51,10 @@ pub struct Partition {
     waiters: Waiters,
     /// Those that wait for the disk.
     flush_waiters: Waiters,
+    /// Consumers' fetches: they read up to the high watermark.
+    high_watermark_watchers: Watchers,
+    /// Followers' fetches: they read up to the log's end.
+    log_end_watchers: Watchers,
 }
 
 struct Inner {
@@ -102,6 +108,8 @@ impl Partition {
             complained_at_ms: AtomicI64::new(0),
             waiters: Waiters::default(),
             flush_waiters: Waiters::default(),
+            high_watermark_watchers: Watchers::default(),
+            log_end_watchers: Watchers::default(),
         }
     }
 
@@ -181,9 +189,7 @@ impl Partition {
             None => {}
         }
         self.leads.store(inner.leader.is_some(), Ordering::Release);
-        // Whoever waits here has to look elsewhere.
-        self.waiters.wake();
-        self.flush_waiters.wake();
+        self.look_again();
     }
 
     /// Shows a new high watermark to readers, and wakes those that wait for it.
@@ -191,6 +197,7 @@ impl Partition {
         if let Some(leader) = inner.leader.as_ref().filter(|_| moved) {
             self.high_watermark.store(leader.high_watermark(), Ordering::Release);
             self.waiters.wake();
+            self.high_watermark_watchers.mark();
         }
     }
 
@@ -240,6 +247,7 @@ impl Partition {
             log.append(batch, origin, epoch, now_ms).map_err(|error| self.storage_error(&error))?;
         let moved = leader.appended(self.note_durable(log));
         self.publish(inner, moved);
+        self.log_end_watchers.mark();
         drop(guard);
         Ok(Produced {
             base_offset: info.base_offset,
@@ -285,7 +293,7 @@ impl Partition {
     /// record may or may not survive.
     pub async fn durable(&self, produced: &Produced) -> Result<(), PartitionError> {
         while !self.is_durable(produced) {
-            let waiter = Arc::new(FetchWaiter::default());
+            let waiter = Arc::new(Waiter::default());
             self.flush_waiters.add(&waiter);
             self.check_serving(produced)?;
             if self.is_durable(produced) {
@@ -311,7 +319,7 @@ impl Partition {
     /// NOT_LEADER_OR_FOLLOWER once another leader epoch began: the record may or may not survive.
     pub async fn replicated(&self, produced: &Produced) -> Result<(), PartitionError> {
         while self.high_watermark() <= produced.last_offset {
-            let waiter = Arc::new(FetchWaiter::default());
+            let waiter = Arc::new(Waiter::default());
             self.waiters.add(&waiter);
             self.check_serving(produced)?;
             if self.high_watermark() > produced.last_offset {
@@ -338,7 +346,10 @@ impl Partition {
             let message = format!("offset {offset} is not between 0 and the high watermark {high_watermark}");
             return Err(self.error(ResponseError::OffsetOutOfRange, message));
         }
-        log.delete_records(offset).map_err(|error| self.storage_error(&error))
+        let start = log.delete_records(offset).map_err(|error| self.storage_error(&error))?;
+        self.high_watermark_watchers.mark();
+        self.log_end_watchers.mark();
+        Ok(start)
     }
 
     /// The high watermark: consumers read below it.
@@ -367,9 +378,35 @@ impl Partition {
         &self.reader
     }
 
-    /// Asks to be woken when the high watermark advances or another broker leads.
-    pub fn wake_on_advance(&self, waiter: &Arc<FetchWaiter>) {
+    /// Wakes `waiter` once, when the high watermark advances or another broker leads.
+    pub fn wake_on_advance(&self, waiter: &Arc<Waiter>) {
         self.waiters.add(waiter);
+    }
+
+    /// From now on changes of what a fetch of that reach can read mark `slot` in `mailbox`. What is there already
+    /// marks nothing: look after this call.
+    pub fn watch(&self, reach: Reach, mailbox: &Arc<Mailbox>, slot: u32) {
+        self.watchers(reach).add(mailbox, slot);
+    }
+
+    /// Takes a watch back.
+    pub fn unwatch(&self, reach: Reach, mailbox: &Arc<Mailbox>, slot: u32) {
+        self.watchers(reach).remove(mailbox, slot);
+    }
+
+    fn watchers(&self, reach: Reach) -> &Watchers {
+        match reach {
+            Reach::HighWatermark | Reach::LastStableOffset => &self.high_watermark_watchers,
+            Reach::LogEnd => &self.log_end_watchers,
+        }
+    }
+
+    /// Whoever waits here or watches has to look elsewhere, perhaps.
+    pub(super) fn look_again(&self) {
+        self.waiters.wake();
+        self.flush_waiters.wake();
+        self.high_watermark_watchers.mark();
+        self.log_end_watchers.mark();
     }
 
     /// Runs housekeeping on the log, with its lock held: for work that does little I/O. None once it is closed.
@@ -383,8 +420,7 @@ impl Partition {
         if self.leads.swap(false, Ordering::AcqRel) {
             warn!(partition = %self.name(), "no longer led from here: its state is not known any more");
         }
-        self.waiters.wake();
-        self.flush_waiters.wake();
+        self.look_again();
     }
 
     /// Neither leads nor serves from here on, and gives its log back: for a clean stop or a deletion.
@@ -394,8 +430,7 @@ impl Partition {
         self.leads.store(false, Ordering::Release);
         let log = inner.log.take();
         drop(inner);
-        self.waiters.wake();
-        self.flush_waiters.wake();
+        self.look_again();
         log
     }
 

@@ -5,6 +5,30 @@ use kafka_protocol::ResponseError;
 
 use super::{Partition, PartitionError};
 
+/// How far a fetch may read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// A consumer: what is committed.
+    HighWatermark,
+    /// A consumer that wants only decided transactions (`read_committed`).
+    LastStableOffset,
+    /// A follower: everything.
+    LogEnd,
+}
+
+/// Where a fetch of one partition begins.
+#[derive(Clone, Copy, Debug)]
+pub struct FetchFrom {
+    /// The first offset that is wanted.
+    pub offset: i64,
+    /// Leader epoch that the client knows; -1 for one that does not say.
+    pub leader_epoch: i32,
+    /// Epoch of the record before `offset` in the fetcher's log (KIP-595); -1 for one that does not say.
+    pub last_fetched_epoch: i32,
+    /// How far it may read.
+    pub reach: Reach,
+}
+
 /// How much one fetch takes from a partition.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadLimits {
@@ -25,6 +49,10 @@ pub struct Fetched {
     pub last_stable_offset: i64,
     /// First offset of the log.
     pub log_start_offset: i64,
+    /// The fetch may read up to here.
+    pub end: i64,
+    /// The fetcher's log is another one: (epoch, end offset) of the last epoch up to its own that is here, too.
+    pub diverging: Option<(i32, i64)>,
 }
 
 /// An offset, and the record that it belongs to.
@@ -59,33 +87,81 @@ impl Partition {
         }
     }
 
-    /// Records from `offset` on, below the high watermark.
+    /// Whole batches, from the one that holds the offset on.
     ///
     /// # Errors
     /// OFFSET_OUT_OF_RANGE, NOT_LEADER_OR_FOLLOWER, or a wrong leader epoch.
-    pub fn fetch(
-        &self,
-        offset: i64,
-        leader_epoch: i32,
-        limits: ReadLimits,
-    ) -> Result<Fetched, PartitionError> {
-        self.check_epoch(leader_epoch)?;
+    pub fn fetch(&self, from: FetchFrom, limits: ReadLimits) -> Result<Fetched, PartitionError> {
+        let offset = from.offset;
+        let mut found = self.look(from)?;
+        if found.diverging.is_none() && offset < found.end && (limits.max_bytes > 0 || limits.whole_batch) {
+            found.records = self.read_log(offset, found.end, limits)?;
+        }
+        Ok(found)
+    }
+
+    /// How many bytes a fetch would find, without reading them.
+    ///
+    /// # Errors
+    /// As [`Partition::fetch`].
+    pub fn available(&self, from: FetchFrom, max_bytes: usize) -> Result<usize, PartitionError> {
+        let found = self.look(from)?;
+        if from.offset >= found.end {
+            return Ok(0);
+        }
+        let place = self
+            .reader
+            .locate(from.offset, max_bytes, found.end, true)
+            .map_err(|error| self.storage_error(&error))?;
+        Ok(place.map_or(0, |place| usize::try_from(place.len).unwrap_or(usize::MAX)))
+    }
+
+    /// Whether that fetch is right here, and what the partition has for it; records are not read.
+    ///
+    /// # Errors
+    /// As [`Partition::fetch`].
+    pub fn look(&self, from: FetchFrom) -> Result<Fetched, PartitionError> {
+        self.check_epoch(from.leader_epoch)?;
         if !self.is_leader() {
             return Err(self.not_leader());
         }
         let high_watermark = self.high_watermark();
-        let (start, end) = (self.reader.log_start_offset(), self.reader.log_end_offset());
-        if !(start..=end).contains(&offset) {
-            let message = format!("offset {offset} is out of range: the log is [{start}, {end})");
+        let log_end = self.reader.log_end_offset();
+        let start = self.reader.log_start_offset();
+        let diverging = self.divergence(from)?;
+        if diverging.is_none() && !(start..=log_end).contains(&from.offset) {
+            let message = format!("offset {} is out of range: the log is [{start}, {log_end})", from.offset);
             return Err(self.error(ResponseError::OffsetOutOfRange, message));
         }
-        let records = if offset < high_watermark && (limits.max_bytes > 0 || limits.whole_batch) {
-            self.read_log(offset, high_watermark, limits)?
-        } else {
-            // Between high watermark and log end there is nothing yet, which is no error (rule 4).
-            Bytes::new()
+        // Between high watermark and log end there is nothing for consumers yet, which is no error (rule 4).
+        let end = match from.reach {
+            Reach::HighWatermark | Reach::LastStableOffset => high_watermark,
+            Reach::LogEnd => log_end,
         };
-        Ok(Fetched { records, high_watermark, last_stable_offset: high_watermark, log_start_offset: start })
+        Ok(Fetched {
+            records: Bytes::new(),
+            high_watermark,
+            last_stable_offset: high_watermark,
+            log_start_offset: start,
+            end,
+            diverging,
+        })
+    }
+
+    /// Whether the fetcher's log is another one than this, judged by the epoch of its last record (KIP-595).
+    fn divergence(&self, from: FetchFrom) -> Result<Option<(i32, i64)>, PartitionError> {
+        let epoch = from.last_fetched_epoch;
+        if epoch < 0 {
+            return Ok(None);
+        }
+        match self.epoch_end(epoch)? {
+            (-1, _) | (_, -1) => {
+                let message = format!("nothing is known of leader epoch {epoch}");
+                Err(self.error(ResponseError::OffsetOutOfRange, message))
+            }
+            (here, end) if here < epoch || end < from.offset => Ok(Some((here, end))),
+            _ => Ok(None),
+        }
     }
 
     fn read_log(&self, offset: i64, up_to: i64, limits: ReadLimits) -> Result<Bytes, PartitionError> {

@@ -1,20 +1,20 @@
-//! Fetches that wait for records: one wake-up for each advance of the high watermark.
+//! Who waits for one offset of one partition: acks=all, and groups that are being loaded.
 
 use std::sync::{
     Arc, Weak,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, Ordering, fence},
 };
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// A fetch that waits, in as many partitions as it asks for.
+/// One that waits, woken at most once by each partition that it waits in.
 #[derive(Debug, Default)]
-pub struct FetchWaiter {
+pub struct Waiter {
     notify: Notify,
 }
 
-impl FetchWaiter {
+impl Waiter {
     /// Ends at the next wake-up; one that came before is not lost.
     pub async fn woken(&self) {
         self.notify.notified().await;
@@ -29,27 +29,30 @@ impl FetchWaiter {
 #[derive(Debug, Default)]
 pub struct Waiters {
     any: AtomicBool,
-    list: Mutex<Vec<Weak<FetchWaiter>>>,
+    list: Mutex<Vec<Weak<Waiter>>>,
 }
 
 impl Waiters {
-    /// Adds a fetch. Those that have ended are let go when the list would grow.
-    pub fn add(&self, waiter: &Arc<FetchWaiter>) {
+    /// Adds one that waits. Those that have ended are let go when the list would grow.
+    pub fn add(&self, waiter: &Arc<Waiter>) {
         let mut list = self.list.lock();
         if list.len() == list.capacity() {
             list.retain(|waiter| waiter.strong_count() > 0);
         }
         list.push(Arc::downgrade(waiter));
-        self.any.store(true, Ordering::Release);
+        self.any.store(true, Ordering::Relaxed);
+        // Either `wake` sees the flag, or whoever looks after this call sees what `wake` is about.
+        fence(Ordering::SeqCst);
     }
 
     /// Wakes all and forgets them.
     pub fn wake(&self) {
-        if !self.any.load(Ordering::Acquire) {
+        fence(Ordering::SeqCst);
+        if !self.any.load(Ordering::Relaxed) {
             return;
         }
         let mut list = self.list.lock();
-        self.any.store(false, Ordering::Release);
+        self.any.store(false, Ordering::Relaxed);
         for waiter in list.drain(..) {
             if let Some(waiter) = waiter.upgrade() {
                 waiter.wake();
@@ -64,17 +67,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_wake_up_before_the_wait_is_not_lost() {
-        let (waiters, waiter) = (Waiters::default(), Arc::new(FetchWaiter::default()));
+        let (waiters, waiter) = (Waiters::default(), Arc::new(Waiter::default()));
         waiters.add(&waiter);
         waiters.wake();
         waiter.woken().await;
     }
 
     #[test]
-    fn fetches_that_ended_do_not_pile_up() {
+    fn those_that_ended_do_not_pile_up() {
         let waiters = Waiters::default();
         for _ in 0..10_000 {
-            waiters.add(&Arc::new(FetchWaiter::default()));
+            waiters.add(&Arc::new(Waiter::default()));
         }
         assert!(waiters.list.lock().capacity() < 100);
     }

@@ -244,8 +244,7 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "1000",
         "Most fetch sessions that one broker keeps; consumers beyond it send full requests.",
     )
-    .restart()
-    .without_effect("there are no fetch sessions today: consumers send full requests"),
+    .restart(),
     setting(
         "max.request.partition.size.limit",
         int(1),
@@ -255,6 +254,13 @@ pub const BROKER_SETTINGS: &[Setting] = &[
     .restart()
     .without_effect("an answer has room for every partition of the topics that it is about"),
     default_of!("message.max.bytes", "max.message.bytes").high(),
+    setting(
+        "milena.fetch.session.cache.partitions",
+        int(0),
+        "1000000",
+        "Most partitions of all fetch sessions that one broker keeps, about 200 bytes each; consumers beyond it send full requests.",
+    )
+    .restart(),
     default_of!("min.insync.replicas", "min.insync.replicas").high(),
     setting("num.io.threads", int(1), "8", "Threads for requests.").high().without_effect(NO_POOLS),
     setting("num.network.threads", int(1), "3", "Threads for connections.").high().without_effect(NO_POOLS),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use milena_records::{Batches, Compression, MessageFormat, down_convert};
 
-use crate::partitions::{Fetched, Partition, PartitionError, ReadLimits};
+use crate::partitions::{FetchFrom, Fetched, Partition, PartitionError, ReadLimits};
 
 /// From this version on record batches of magic 2 are read.
 const MAGIC_2: i16 = 4;
@@ -24,13 +24,12 @@ const MAX_DECOMPRESSED_BYTES: usize = 100 * 1024 * 1024;
 pub fn fetch(
     version: i16,
     replica: &Partition,
-    from: i64,
-    leader_epoch: i32,
+    from: FetchFrom,
     limits: ReadLimits,
 ) -> Result<Fetched, PartitionError> {
-    let mut offset = from;
+    let mut next = from;
     loop {
-        let fetched = replica.fetch(offset, leader_epoch, limits)?;
+        let fetched = replica.fetch(next, limits)?;
         if version >= ZSTD || fetched.records.is_empty() {
             return Ok(fetched);
         }
@@ -42,13 +41,13 @@ pub fn fetch(
             }
             // A producer that chose zstd is taken to know its consumers: as in Kafka.
             MAGIC_2.. => fetched.records.clone(),
-            2..=3 => converted(index, from, &fetched.records, MessageFormat::V1)?,
-            _ => converted(index, from, &fetched.records, MessageFormat::V0)?,
+            2..=3 => converted(index, from.offset, &fetched.records, MessageFormat::V1)?,
+            _ => converted(index, from.offset, &fetched.records, MessageFormat::V0)?,
         };
         if !records.is_empty() {
             return Ok(Fetched { records, ..fetched });
         }
-        offset = next_offset(index, &fetched.records)?;
+        next.offset = next_offset(index, &fetched.records)?;
     }
 }
 

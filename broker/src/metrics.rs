@@ -31,6 +31,8 @@ pub struct Metrics {
     pub failed_replicas: Gauge,
     /// Log directories that are out of service.
     pub offline_log_directories: Gauge,
+    /// Log directories in which nothing but the reserve is left.
+    pub full_log_directories: Gauge,
     /// Logs on disk that no object knows: kept, not served.
     pub unknown_logs: Gauge,
     /// Open connections.
@@ -86,6 +88,10 @@ impl Default for Metrics {
         let failed_replicas = gauge("failed_replicas", "Replicas whose log failed to open or to write");
         let offline_log_directories =
             gauge("offline_log_directories", "Log directories out of service: a write or a sync failed");
+        let full_log_directories = gauge(
+            "full_log_directories",
+            "Log directories with no more free than log.dir.reserved.bytes: records are refused",
+        );
         let unknown_logs = gauge("unknown_logs", "Logs on disk of topics that no object knows");
         let connections = gauge("connections", "Open connections");
         let coordination_reachable =
@@ -100,6 +106,7 @@ impl Default for Metrics {
             replicas,
             failed_replicas,
             offline_log_directories,
+            full_log_directories,
             unknown_logs,
             connections,
             coordination_reachable,

@@ -254,6 +254,10 @@ def test_a_full_disk(start_broker, admin_of, small_disk, name):
     assert refused, "24 MB took 30 MB"
     assert refused.code == 56 or refused.code == -192, f"KAFKA_STORAGE_ERROR or the client's time-out, not {refused}"
     assert broker.process.poll() is None, "the broker ended"
+    assert "DISK FULL" in broker.output() and "log.dir.reserved.bytes" in broker.output()
+    for offset in range(1, 40):  # what is reserved is for these
+        admin.call("commit_alone", group=f"{name}-g", topic=name, partition=0, offset=offset)
+    assert admin.committed(f"{name}-g", name) == 39
 
     def read():
         got = admin.consume(name, count=len(acked), timeout=20)

@@ -55,6 +55,8 @@ broker_config! {
     delete_topics: bool = "delete.topic.enable";
     /// How often retention is looked after.
     retention_check: Duration = "log.retention.check.interval.ms";
+    /// Bytes that are kept free in a log directory; -1: by its size.
+    log_dir_reserved: i64 = "log.dir.reserved.bytes";
     /// Whether compacted topics are compacted.
     cleaner_enabled: bool = "log.cleaner.enable";
     /// How often logs to compact are looked for.

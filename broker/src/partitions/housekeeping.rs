@@ -20,6 +20,8 @@ impl Housekeeping {
     /// Does what is due; `passed` is the time since the last look.
     pub fn look(&mut self, dir: &LogDir, broker: &Broker, passed: Duration) {
         let config = broker.config();
+        dir.look_for_room(config.log_dir_reserved);
+        broker.metrics.full_log_directories.set(i64::from(dir.is_full()));
         self.since_retention += passed;
         self.since_checkpoint = self.since_checkpoint.saturating_add(passed);
         let view = broker.view();

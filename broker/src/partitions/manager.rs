@@ -73,6 +73,7 @@ impl Manager {
         let mut ticks: u32 = 0;
         let mut tick = tokio::time::interval(TICK);
         let mut config = broker.config();
+        self.dir.look_for_room(config.log_dir_reserved);
         self.follow(&broker, true);
         if let Err(error) = self.dir.mark_recovered() {
             error!(%error, "the next start will look all logs over again");

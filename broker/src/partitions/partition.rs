@@ -458,6 +458,10 @@ impl Partition {
 
     pub(super) fn storage_error(&self, error: &StorageError) -> PartitionError {
         let refused = PartitionError::storage(self.index, error);
+        if matches!(error, StorageError::Reserved { .. } | StorageError::DirOffline { .. }) {
+            // Told once, of the directory.
+            return refused;
+        }
         let now_ms = clock::now_ms();
         let last = self.complained_at_ms.load(Ordering::Relaxed);
         let due = now_ms.saturating_sub(last) > COMPLAINT_INTERVAL_MS;

@@ -95,6 +95,19 @@ pub enum StorageError {
         /// What failed.
         reason: String,
     },
+    /// What is free is reserved for the broker's own needs.
+    #[error(
+        "log directory {path} is full: {free} bytes were free when last looked at, and log.dir.reserved.bytes keeps \
+         {reserved}; delete topics or records, or add space"
+    )]
+    Reserved {
+        /// The data directory.
+        path: PathBuf,
+        /// Bytes that were free.
+        free: u64,
+        /// Bytes that are kept.
+        reserved: u64,
+    },
     /// The log was closed in order; what is appended now would not be found by the next start.
     #[error("the log {path} is closed")]
     Closed {
@@ -148,7 +161,9 @@ impl StorageError {
     pub(crate) fn leaves_log_intact(&self) -> bool {
         use rustix::io::Errno;
         match self {
-            StorageError::DiskFull { .. } | StorageError::Deleted { .. } => true,
+            StorageError::DiskFull { .. } | StorageError::Reserved { .. } | StorageError::Deleted { .. } => {
+                true
+            }
             StorageError::Io { source, .. } => {
                 matches!(Errno::from_io_error(source), Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
             }

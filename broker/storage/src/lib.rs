@@ -25,7 +25,7 @@ mod segment;
 
 pub use cleaner::{CleanTask, Cleaned};
 pub use config::LogConfig;
-pub use dir::{Generation, LogDir, Owner, PartitionDir, TopicPartition, node_id, remove_directory};
+pub use dir::{Generation, LogDir, Owner, PartitionDir, Space, TopicPartition, node_id, remove_directory};
 pub use epochs::{EpochEnd, EpochEntry};
 pub use error::StorageError;
 pub use log::{AppendInfo, FlushTask, Garbage, Log, LogStart, OpenMode, RecoveryReport};

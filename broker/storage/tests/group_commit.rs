@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use milena_storage::{Log, LogConfig, LogDir, Owner, StorageError, TopicPartition, ids};
+use milena_storage::{Log, LogConfig, LogDir, Origin, Owner, StorageError, TopicPartition, ids};
 use support::{NOW, append, batch, placed, read_all};
 
 const OWNER: Owner<'_> = Owner { cluster_id: None, node_id: 0 };
@@ -118,4 +118,22 @@ fn a_directory_that_failed_takes_nothing_any_more_and_says_why() {
     assert!(dir.mark_clean_shutdown(1).is_err());
     drop((logs, dir));
     assert_ne!(LogDir::open(folder.path(), OWNER).unwrap().open_mode(), milena_storage::OpenMode::Clean);
+}
+
+#[test]
+fn what_is_reserved_is_for_the_broker_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = LogDir::open(folder.path(), OWNER).unwrap();
+    let mut log = logs(&dir, 1, LogConfig::default()).remove(0);
+    let free = i64::try_from(dir.space().unwrap().free).unwrap();
+    dir.look_for_room(free + (1 << 30));
+    let bytes = batch(NOW, &[b"one"]);
+    let error = append(&mut log, &bytes).unwrap_err();
+    assert!(matches!(error, StorageError::Reserved { .. }) && dir.is_full(), "{error}");
+    assert!(error.to_string().contains("log.dir.reserved.bytes keeps"), "{error}");
+    let parsed = milena_records::Batch::parse(&bytes).unwrap();
+    log.append(&parsed, Origin::Coordinator, 0, NOW).unwrap();
+    assert_eq!((log.log_end_offset(), dir.failure()), (1, None), "a coordinator's batch is taken");
+    dir.look_for_room(0);
+    append(&mut log, &bytes).unwrap();
 }

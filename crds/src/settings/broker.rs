@@ -147,6 +147,14 @@ pub const BROKER_SETTINGS: &[Setting] = &[
     default_of!("log.cleaner.min.compaction.lag.ms", "min.compaction.lag.ms"),
     setting("log.cleaner.threads", int(0), "1", "Threads of the cleaner.").without_effect(NO_CLEANER),
     default_of!("log.cleanup.policy", "cleanup.policy"),
+    setting(
+        "log.dir.reserved.bytes",
+        long(-1),
+        "-1",
+        "Milena's own: what is kept free in each log directory for committed offsets, checkpoints and compaction. \
+         Records of clients that would need it are refused (KAFKA_STORAGE_ERROR, which clients retry) until there is \
+         more room. -1 stands for 5 % of the file system, at most 1 GiB.",
+    ),
     default_of!("log.flush.interval.messages", "flush.messages").high(),
     default_of!("log.flush.interval.ms", "flush.ms").high().unset(),
     setting(

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::room::{Room, Space};
 use crate::{error::StorageError, flusher::Flusher, fs, log::Shared};
 
 /// Called once, from whatever thread found the failure.
@@ -21,6 +22,7 @@ pub(crate) struct Disk {
     failure: OnceLock<String>,
     listener: OnceLock<Listener>,
     flusher: Flusher,
+    room: Room,
 }
 
 impl Disk {
@@ -33,6 +35,7 @@ impl Disk {
             failure: OnceLock::new(),
             listener: OnceLock::new(),
             flusher: Flusher::default(),
+            room: Room::default(),
         }))
     }
 
@@ -91,6 +94,61 @@ impl Disk {
 
     pub(crate) fn flusher(&self) -> &Flusher {
         &self.flusher
+    }
+
+    /// Asks the file system for its size.
+    pub(crate) fn space(&self) -> Result<Space, StorageError> {
+        fs::space(&self.root).map_err(fs::failed("ask for the size of", &self.path))
+    }
+
+    /// Asks the file system how much room there is, and says so where clients' records are refused from now on, or
+    /// taken again. `reserved` is `log.dir.reserved.bytes`.
+    pub(crate) fn look_for_room(&self, reserved: i64) {
+        let space = match self.space() {
+            Ok(space) => space,
+            Err(error) => {
+                tracing::warn!(%error, "how much room there is stays unknown");
+                return;
+            }
+        };
+        if !self.room.look(space, reserved) {
+            return;
+        }
+        let (free, reserved) = self.room.numbers();
+        let directory = self.path.display();
+        if self.room.is_full() {
+            tracing::error!(
+                %directory, free, reserved,
+                "DISK FULL: records of clients are refused until more than log.dir.reserved.bytes are free; delete \
+                 topics or records, shorten retention, or add space"
+            );
+        } else {
+            tracing::info!(%directory, free, reserved, "there is room: records of clients are taken again");
+        }
+    }
+
+    /// An error where a client's batch would need what is reserved.
+    pub(crate) fn check_room(&self, bytes: usize) -> Result<(), StorageError> {
+        if self.room.has(bytes) {
+            return Ok(());
+        }
+        let (free, reserved) = self.room.numbers();
+        Err(StorageError::Reserved { path: self.path.clone(), free, reserved })
+    }
+
+    /// Notes bytes that were written.
+    pub(crate) fn take_room(&self, bytes: u64) {
+        self.room.take(bytes);
+    }
+
+    /// Whether space may be taken ahead of what is written.
+    pub(crate) fn has_ample_room(&self) -> bool {
+        self.room.is_ample()
+    }
+
+    /// Whether nothing but the reserve is left.
+    pub(crate) fn is_full(&self) -> bool {
+        self.room.is_full()
     }
 
     /// Makes everything on the file system durable with one system call, which is cheaper than one for each of many

@@ -9,12 +9,14 @@ mod lock;
 mod meta;
 mod partitions;
 mod properties;
+mod room;
 
 pub(crate) use disk::Disk;
 
 pub use generation::Generation;
 pub use kafka::node_id;
 pub use partitions::{PartitionDir, TopicPartition, remove_directory};
+pub use room::Space;
 
 use std::{
     path::{Path, PathBuf},
@@ -149,6 +151,25 @@ impl LogDir {
     pub fn sync_all(&self) -> Result<(), StorageError> {
         self.disk.check()?;
         self.disk.sync_all()
+    }
+
+    /// Size of the directory's file system.
+    ///
+    /// # Errors
+    /// The operating system refused.
+    pub fn space(&self) -> Result<Space, StorageError> {
+        self.disk.space()
+    }
+
+    /// Asks the file system how much room there is: records of clients are refused where they would need `reserved`
+    /// bytes (`log.dir.reserved.bytes`; -1: a twentieth, at most 1 GiB). To be called from time to time.
+    pub fn look_for_room(&self, reserved: i64) {
+        self.disk.look_for_room(reserved);
+    }
+
+    /// Whether records of clients are refused because nothing but the reserve is left.
+    pub fn is_full(&self) -> bool {
+        self.disk.is_full()
     }
 
     /// Why the directory is out of service, if it is: a write or a sync in it failed. It stays so.

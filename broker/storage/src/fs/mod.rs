@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use sys as os;
 
-use crate::{error::StorageError, num::to_u64};
+use crate::{dir::Space, error::StorageError, num::to_u64};
 
 /// The largest small file (checkpoint, snapshot, properties) that is read.
 const MAX_SMALL_FILE: u64 = 256 << 20;
@@ -137,6 +137,11 @@ pub(crate) fn open_dir(path: &Path) -> io::Result<File> {
 /// the directory was opened: each is told once to each file that was open then.
 pub(crate) fn sync_fs(dir: &File, path: &Path) -> Result<(), StorageError> {
     os::sync_fs(dir).map_err(failed("sync the file system of", path))
+}
+
+/// Size of the file system of an open directory, and what of it may still be written.
+pub(crate) fn space(dir: &File) -> io::Result<Space> {
+    os::space(dir)
 }
 
 /// Removes a file; one that is gone already is no error.

@@ -13,6 +13,7 @@ use rustix::{
 };
 
 use super::Access;
+use crate::dir::Space;
 
 pub(super) fn open(path: &Path, access: Access) -> io::Result<File> {
     let mut options = OpenOptions::new();
@@ -59,6 +60,13 @@ pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
 /// Syncs the file system on which an open directory lies.
 pub(super) fn sync_fs(dir: &File) -> io::Result<()> {
     rustix::fs::syncfs(dir).map_err(io::Error::from)
+}
+
+/// Size of the file system on which an open directory lies.
+pub(super) fn space(dir: &File) -> io::Result<Space> {
+    let stat = rustix::fs::fstatvfs(dir)?;
+    let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+    Ok(Space { total: bytes(stat.f_blocks), free: bytes(stat.f_bavail) })
 }
 
 pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {

@@ -58,6 +58,9 @@ impl Log {
         {
             return Ok(self.info(header, base_offset, last_offset, timestamp, true));
         }
+        if let Some(disk) = self.shared.disk.get().filter(|_| origin == Origin::Client) {
+            disk.check_room(batch.bytes.len())?;
+        }
         let placed = BatchHeader {
             base_offset: self.log_end_offset(),
             partition_leader_epoch: leader_epoch,
@@ -140,7 +143,12 @@ impl Log {
         let file = self.shared.guard(self.active.file())?;
         let position = self.active.size();
         let len = to_u64(head.len()).saturating_add(to_u64(rest.len()));
-        self.preallocation.reserve(&file, position, len);
+        let disk = self.shared.disk.get();
+        if disk.is_none_or(|disk| disk.has_ample_room()) {
+            let ahead = self.preallocation.reserve(&file, position, len);
+            disk.inspect(|disk| disk.take_room(ahead));
+        }
+        disk.inspect(|disk| disk.take_room(len));
         let Err(error) = fs::write_at(&file, position, head, rest) else { return Ok(position) };
         let full = is_full(&error);
         let error = StorageError::io("append to", self.active.path(), error);

@@ -22,18 +22,21 @@ impl Preallocation {
         Preallocation { up_to: size.max(CHUNK) }
     }
 
-    /// Has space for `len` bytes at `position`, if the file system can do that and there is some.
-    pub(super) fn reserve(&mut self, file: &File, position: u64, len: u64) {
+    /// Has space for `len` bytes at `position`, if the file system can do that and there is some. The answer is how
+    /// many bytes were taken.
+    pub(super) fn reserve(&mut self, file: &File, position: u64, len: u64) -> u64 {
         let end = position.saturating_add(len);
         if end <= self.up_to || self.up_to < CHUNK {
-            return;
+            return 0;
         }
         let missing = end.saturating_sub(self.up_to).next_multiple_of(CHUNK);
-        self.up_to = match fs::allocate(file, self.up_to, missing) {
-            Ok(()) => self.up_to.saturating_add(missing),
+        if fs::allocate(file, self.up_to, missing).is_err() {
             // A write needs no space taken ahead; whether there is room for it, it finds out itself.
-            Err(_) => 0,
-        };
+            self.up_to = 0;
+            return 0;
+        }
+        self.up_to = self.up_to.saturating_add(missing);
+        missing
     }
 
     /// Gives back what is behind the end of a file that is written no more.

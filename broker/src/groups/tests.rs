@@ -33,7 +33,7 @@ fn partition(dir: &TempDir) -> Arc<Partition> {
     let log = Log::create(&path, Some(id), Arc::new(config.log.clone()), 0).unwrap();
     let name = "__consumer_offsets".into();
     let partition = Partition::new(name, id, 0, ME.parse().unwrap(), config, led_in(1), log);
-    partition.act_on(&led_in(1), false);
+    partition.act_on(&led_in(1), milena_replication::Source::Store);
     Arc::new(partition)
 }
 
@@ -147,7 +147,7 @@ async fn the_next_leader_epoch_finds_what_was_committed() {
     assert!(matches!(sync(&shard, &member_id, generation).await, Response::Sync(response)
         if response.error.is_none() && response.assignment == "all"));
 
-    partition.act_on(&led_in(2), false);
+    partition.act_on(&led_in(2), milena_replication::Source::Store);
     shard.close();
     assert_eq!(commit(&shard, 0, 9).await, Err(Error::NotCoordinator));
     let next = start(&partition).await;
@@ -220,7 +220,7 @@ async fn a_shard_of_an_old_leader_epoch_writes_nothing() {
     let shard = start(&partition).await;
     commit(&shard, 0, 7).await.unwrap();
     let end = partition.reader().log_end_offset();
-    partition.act_on(&led_in(2), false);
+    partition.act_on(&led_in(2), milena_replication::Source::Store);
     assert_eq!(commit(&shard, 0, 8).await, Err(Error::NotCoordinator));
     assert_eq!(partition.reader().log_end_offset(), end);
 }

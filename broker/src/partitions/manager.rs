@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use imbl::ordmap::DiffItem;
 use milena_crds::partition::{Generation, Member};
+use milena_replication::Source;
 use milena_storage::{LogDir, StorageError, TopicPartition};
 use tokio::{
     sync::{Notify, watch},
@@ -371,9 +372,10 @@ fn differences(view: &View, image: &ClusterImage) -> (Vec<Arc<Topic>>, Vec<Uuid>
 
 fn lead(hosted: &Hosted, topic: &Topic, from_memory: bool) {
     let Some(open) = hosted.topic(topic.id) else { return };
+    let source = if from_memory { Source::Memory } else { Source::Store };
     for (index, replica) in &open.open {
         match topic.partition(*index) {
-            Some(state) => replica.act_on(state, from_memory),
+            Some(state) => replica.act_on(state, source),
             // What the control plane shows is older than what this broker has acted on (rule 13).
             None => replica.stand_down(),
         }

@@ -3,18 +3,24 @@
 mod accept;
 mod cleaner;
 mod error;
+mod exchanges;
+mod follow;
 mod garbage;
 mod hosted;
 mod housekeeping;
 mod leftovers;
+mod log_view;
 mod manager;
 mod partition;
 mod read;
+mod role;
 mod waiters;
 mod watch;
 
 pub use accept::ProduceVersion;
 pub use error::PartitionError;
+pub use exchanges::{FollowerSlot, Signal};
+pub use follow::Taken;
 pub use hosted::{Hosted, HostedTopic};
 pub use manager::{Manager, generation};
 pub use partition::{Partition, Produced};

@@ -1,8 +1,11 @@
 //! One replica of a partition: its log, its part in replication, and what clients may do with it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicI64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -10,15 +13,16 @@ use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use milena_crds::partition::{Member, PartitionState};
 use milena_records::Batch;
-use milena_replication::{Leader, Leadership};
+use milena_replication::{Acknowledged, Leader, Replica};
 use milena_storage::{AppendInfo, Log, LogReader, Origin, StorageError};
 use parking_lot::Mutex;
-use tracing::{debug, error, warn};
+use tracing::{error, warn};
 use uuid::Uuid;
 
 use super::{
     PartitionError, Waiter,
     accept::{ProduceVersion, accept},
+    exchanges::{Exchanges, FollowerSlot},
     read::Reach,
     waiters::Waiters,
     watch::{Mailbox, Watchers},
@@ -37,31 +41,36 @@ pub struct Partition {
     /// Number of the partition.
     pub index: i32,
     /// This broker, and the generation of its log.
-    me: Member,
-    config: ArcSwap<TopicConfig>,
-    state: ArcSwap<PartitionState>,
+    pub(super) me: Member,
+    pub(super) config: ArcSwap<TopicConfig>,
+    pub(super) state: ArcSwap<PartitionState>,
     pub(super) reader: LogReader,
-    inner: Mutex<Inner>,
-    high_watermark: AtomicI64,
-    leads: AtomicBool,
+    pub(super) inner: Mutex<Inner>,
+    pub(super) high_watermark: AtomicI64,
+    pub(super) leads: AtomicBool,
     /// Records below are as durable as the topic asks for.
-    durable_end: AtomicI64,
+    pub(super) durable_end: AtomicI64,
     /// When the log's trouble was told last: clients try again many times a second.
     complained_at_ms: AtomicI64,
-    waiters: Waiters,
+    pub(super) waiters: Waiters,
     /// Those that wait for the disk.
-    flush_waiters: Waiters,
+    pub(super) flush_waiters: Waiters,
     /// Consumers' fetches: they read up to the high watermark.
-    high_watermark_watchers: Watchers,
-    /// Followers' fetches: they read up to the log's end.
-    log_end_watchers: Watchers,
+    pub(super) high_watermark_watchers: Watchers,
+    /// Fetches that read up to the log's end.
+    pub(super) log_end_watchers: Watchers,
+    /// Exchanges with followers.
+    pub(super) exchanges: Exchanges,
+    /// Somebody is about to look at its ISR.
+    pub(super) isr_queued: AtomicBool,
 }
 
-struct Inner {
+/// What the lock guards.
+pub(super) struct Inner {
     /// There until this replica is closed or deleted.
-    log: Option<Log>,
-    /// There while this broker leads.
-    leader: Option<Leader>,
+    pub(super) log: Option<Log>,
+    /// Its part in replication.
+    pub(super) replica: Replica,
 }
 
 /// An append that was taken.
@@ -93,6 +102,8 @@ impl Partition {
         log: Log,
     ) -> Partition {
         let reader = log.reader();
+        // Whoever leads writes its epoch to the log first: in what is there this broker may have led (rule 10).
+        let remembered = log.latest_epoch().map_or(-1, |latest| latest.epoch);
         Partition {
             topic,
             topic_id,
@@ -103,10 +114,12 @@ impl Partition {
             high_watermark: AtomicI64::new(log.log_start_offset()),
             durable_end: AtomicI64::new(log.log_end_offset()),
             reader,
-            inner: Mutex::new(Inner { log: Some(log), leader: None }),
+            inner: Mutex::new(Inner { log: Some(log), replica: Replica::new(me, remembered, false) }),
             leads: AtomicBool::new(false),
             complained_at_ms: AtomicI64::new(0),
             waiters: Waiters::default(),
+            exchanges: Exchanges::default(),
+            isr_queued: AtomicBool::new(false),
             flush_waiters: Waiters::default(),
             high_watermark_watchers: Watchers::default(),
             log_end_watchers: Watchers::default(),
@@ -138,67 +151,10 @@ impl Partition {
         if let Some(log) = &mut inner.log {
             log.set_config(Arc::new(config.log.clone()));
         }
-        let moved = inner.leader.as_mut().is_some_and(|leader| leader.set_min_in_sync(config.min_in_sync));
+        let leader = inner.replica.leader_mut();
+        let moved = leader.is_some_and(|leader| leader.set_min_in_sync(config.min_in_sync));
         self.config.store(config);
         self.publish(&inner, moved);
-    }
-
-    /// Leads, or stops leading, as the newest state says. `resumed`: the state is what this broker knew before
-    /// it was restarted.
-    pub fn act_on(&self, state: &PartitionState, resumed: bool) {
-        let mut inner = self.inner.lock();
-        let known = self.state.load();
-        if state.leader_epoch < known.leader_epoch {
-            warn!(partition = %self.name(), known = known.leader_epoch, told = state.leader_epoch, "a lower leader epoch is refused");
-            return;
-        }
-        self.state.store(Arc::new(state.clone()));
-        let inner = &mut *inner;
-        match &mut inner.leader {
-            Some(leader) if leader.epoch() == state.leader_epoch && state.leader == Some(self.me.broker) => {
-                let moved = leader.committed(state);
-                self.publish(inner, moved);
-            }
-            _ => self.change_role(inner, state, resumed),
-        }
-    }
-
-    fn change_role(&self, inner: &mut Inner, state: &PartitionState, resumed: bool) {
-        let leadership = if resumed { Leadership::Resumed } else { Leadership::Elected };
-        let Some(log) = &mut inner.log else { return };
-        let (log_end, high_watermark) = (log.log_end_offset(), self.high_watermark());
-        let min_in_sync = self.config.load().min_in_sync;
-        let led = inner.leader.take().is_some();
-        self.durable_end.store(log_end, Ordering::Release);
-        inner.leader = Leader::new(self.me, state, leadership, min_in_sync, log_end, high_watermark);
-        match &inner.leader {
-            Some(leader) => {
-                if let Err(error) = log.assign_epoch(leader.epoch()) {
-                    error!(partition = %self.name(), %error, "cannot lead: the leader epoch cannot be written");
-                    inner.leader = None;
-                } else {
-                    debug!(partition = %self.name(), epoch = state.leader_epoch, log_end, "leading");
-                    self.publish(inner, true);
-                }
-            }
-            None if state.leader == Some(self.me.broker) => error!(
-                partition = %self.name(), state = %state, mine = %self.me,
-                "not leading: the state names another generation of this log, which may have lost records"
-            ),
-            None if led => debug!(partition = %self.name(), state = %state, "no longer leading"),
-            None => {}
-        }
-        self.leads.store(inner.leader.is_some(), Ordering::Release);
-        self.look_again();
-    }
-
-    /// Shows a new high watermark to readers, and wakes those that wait for it.
-    fn publish(&self, inner: &Inner, moved: bool) {
-        if let Some(leader) = inner.leader.as_ref().filter(|_| moved) {
-            self.high_watermark.store(leader.high_watermark(), Ordering::Release);
-            self.waiters.wake();
-            self.high_watermark_watchers.mark();
-        }
     }
 
     /// Appends what a producer sent. `all`: the producer wants every in-sync replica to have it.
@@ -235,7 +191,7 @@ impl Partition {
     ) -> Result<Produced, PartitionError> {
         let mut guard = self.inner.lock();
         let inner = &mut *guard;
-        let (Some(leader), Some(log)) = (&mut inner.leader, &mut inner.log) else {
+        let (Some(leader), Some(log)) = (inner.replica.leader_mut(), &mut inner.log) else {
             return Err(self.not_leader());
         };
         if all && !leader.has_enough_in_sync() {
@@ -245,10 +201,12 @@ impl Partition {
         let epoch = leader.epoch();
         let info: AppendInfo =
             log.append(batch, origin, epoch, now_ms).map_err(|error| self.storage_error(&error))?;
-        let moved = leader.appended(self.note_durable(log));
+        let durable_end = self.note_durable(log);
+        let moved = leader.appended(log.log_end_offset(), durable_end, now_ms);
         self.publish(inner, moved);
         self.log_end_watchers.mark();
         drop(guard);
+        self.exchanges.each(FollowerSlot::urgent);
         Ok(Produced {
             base_offset: info.base_offset,
             last_offset: info.last_offset,
@@ -270,8 +228,9 @@ impl Partition {
         let mut guard = self.inner.lock();
         let inner = &mut *guard;
         if let Some(log) = &inner.log {
-            let end = self.note_durable(log);
-            let moved = inner.leader.as_mut().is_some_and(|leader| leader.appended(end));
+            let (end, durable_end) = (log.log_end_offset(), self.note_durable(log));
+            let leader = inner.replica.leader_mut();
+            let moved = leader.is_some_and(|leader| leader.appended(end, durable_end, clock::now_ms()));
             self.publish(inner, moved);
         }
         drop(guard);
@@ -318,16 +277,34 @@ impl Partition {
     /// # Errors
     /// NOT_LEADER_OR_FOLLOWER once another leader epoch began: the record may or may not survive.
     pub async fn replicated(&self, produced: &Produced) -> Result<(), PartitionError> {
-        while self.high_watermark() <= produced.last_offset {
+        loop {
+            if self.is_acknowledged(produced)? == Acknowledged::Yes {
+                return Ok(());
+            }
             let waiter = Arc::new(Waiter::default());
             self.waiters.add(&waiter);
-            self.check_serving(produced)?;
-            if self.high_watermark() > produced.last_offset {
-                break;
+            if self.is_acknowledged(produced)? == Acknowledged::Yes {
+                return Ok(());
             }
             waiter.woken().await;
         }
-        Ok(())
+    }
+
+    /// How an append stands, in the leader epoch in which it was made: in another one the offset says nothing.
+    fn is_acknowledged(&self, produced: &Produced) -> Result<Acknowledged, PartitionError> {
+        let inner = self.inner.lock();
+        let leader = inner.replica.leader().filter(|leader| leader.epoch() == produced.leader_epoch);
+        leader.map(|leader| leader.acknowledges(produced.last_offset)).ok_or_else(|| self.not_leader())
+    }
+
+    /// Why an append is not acknowledged within the time that the client gives it.
+    pub fn too_late(&self, produced: &Produced, waited: Duration) -> PartitionError {
+        if self.is_acknowledged(produced).is_ok_and(|how| how == Acknowledged::NotEnoughReplicas) {
+            let message = "appended, and then fewer replicas were in sync than min.insync.replicas asks for";
+            return self.error(ResponseError::NotEnoughReplicasAfterAppend, message);
+        }
+        let message = format!("not on every in-sync replica after {waited:?}");
+        self.error(ResponseError::RequestTimedOut, message)
     }
 
     /// Raises the log start offset to `offset`, -1 for the high watermark; answers the new one.
@@ -337,7 +314,7 @@ impl Partition {
     pub fn delete_records(&self, offset: i64) -> Result<i64, PartitionError> {
         let mut inner = self.inner.lock();
         let inner = &mut *inner;
-        let (Some(_), Some(log)) = (&inner.leader, &mut inner.log) else {
+        let (Some(_), Some(log)) = (inner.replica.leader(), &mut inner.log) else {
             return Err(self.not_leader());
         };
         let high_watermark = self.high_watermark();
@@ -360,7 +337,7 @@ impl Partition {
     /// Whether this broker leads, and may tell the latest offset (rule 4).
     pub(super) fn tells_latest(&self) -> Result<bool, PartitionError> {
         let inner = self.inner.lock();
-        inner.leader.as_ref().map(Leader::tells_latest).ok_or_else(|| self.not_leader())
+        inner.replica.leader().map(Leader::tells_latest).ok_or_else(|| self.not_leader())
     }
 
     /// Whether this broker leads.
@@ -407,6 +384,7 @@ impl Partition {
         self.flush_waiters.wake();
         self.high_watermark_watchers.mark();
         self.log_end_watchers.mark();
+        self.exchanges.each(FollowerSlot::urgent);
     }
 
     /// Runs housekeeping on the log, with its lock held: for work that does little I/O. None once it is closed.
@@ -416,7 +394,7 @@ impl Partition {
 
     /// Stops leading, whoever leads instead.
     pub(super) fn stand_down(&self) {
-        self.inner.lock().leader = None;
+        self.inner.lock().replica.stand_down();
         if self.leads.swap(false, Ordering::AcqRel) {
             warn!(partition = %self.name(), "no longer led from here: its state is not known any more");
         }
@@ -426,7 +404,7 @@ impl Partition {
     /// Neither leads nor serves from here on, and gives its log back: for a clean stop or a deletion.
     pub(super) fn take_log(&self) -> Option<Log> {
         let mut inner = self.inner.lock();
-        inner.leader = None;
+        inner.replica.stand_down();
         self.leads.store(false, Ordering::Release);
         let log = inner.log.take();
         drop(inner);

@@ -132,6 +132,11 @@ impl Log {
         self.shared.epochs.read().end_offset(epoch, self.log_end_offset())
     }
 
+    /// The leader epoch that wrote `offset`.
+    pub fn epoch_at(&self, offset: i64) -> Option<i32> {
+        self.shared.epochs.read().epoch_at(offset)
+    }
+
     /// Notes that `epoch` leads from the log's end on, before its first record.
     ///
     /// # Errors

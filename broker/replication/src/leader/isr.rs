@@ -1,0 +1,137 @@
+//! Changes of the ISR that a leader proposes, and what is known of their outcome (rules 1, 5, 7 and 10).
+
+use milena_crds::partition::{Member, PartitionState};
+
+use super::{Leader, Leadership};
+
+/// A change of a partition's state, to be made by compare-and-swap: it succeeds only where `old` is what is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The state that the change was decided on.
+    pub old: PartitionState,
+    /// The state that it leads to.
+    pub new: PartitionState,
+}
+
+/// How an attempt to make a change ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is in force.
+    Succeeded,
+    /// Something else is stored. It still counts until the newer state has been seen: hand that to
+    /// [`crate::Replica::learn`].
+    Conflict,
+    /// Nobody knows: the request or its answer was lost.
+    Unknown,
+}
+
+/// A change whose outcome is not known.
+#[derive(Clone, Debug)]
+pub(super) struct Pending {
+    pub(super) change: Change,
+    /// It has been handed out, and no answer has come.
+    sent: bool,
+}
+
+impl Leader {
+    /// The change of the ISR that is due, if one is: a change whose outcome is unknown again, else removals, else
+    /// members that have caught up. What is handed out counts as proposed until [`Leader::answered`] or
+    /// [`Leader::committed`] says otherwise; meanwhile there is no other.
+    ///
+    /// Removed are those that `dead` names (whom the operator believes dead, rule 7), and those that have been behind
+    /// for more than `max_lag_ms` (`replica.lag.time.max.ms`).
+    pub fn propose(&mut self, now_ms: i64, max_lag_ms: i64, dead: impl Fn(i32) -> bool) -> Option<Change> {
+        if self.leadership == Leadership::Resumed {
+            return None;
+        }
+        if let Some(pending) = &mut self.pending {
+            let again = !pending.sent;
+            pending.sent = true;
+            return again.then(|| pending.change.clone());
+        }
+        let gone = |member: &Member| {
+            member.broker != self.me && (dead(member.broker) || self.is_behind(*member, now_ms, max_lag_ms))
+        };
+        let (removed, mut isr): (Vec<Member>, Vec<Member>) = self.state.isr.iter().partition(|m| gone(m));
+        if removed.is_empty() {
+            let joining: Vec<Member> = self
+                .state
+                .replicas
+                .iter()
+                .filter(|id| !dead(**id))
+                .filter_map(|id| self.may_join(*id))
+                .collect();
+            isr.retain(|member| joining.iter().all(|new| new.broker != member.broker));
+            isr.extend(joining);
+        }
+        let new = self.state.change_isr(self.epoch(), isr, self.min_in_sync).ok()?;
+        for (id, position) in &mut self.followers {
+            position.fresh &= removed.iter().all(|member| member.broker != *id);
+        }
+        let change = Change { old: self.state.clone(), new };
+        self.pending = Some(Pending { change: change.clone(), sent: true });
+        Some(change)
+    }
+
+    /// An attempt to make the change that [`Leader::propose`] gave has ended. Answers whether the high watermark moved.
+    pub fn answered(&mut self, change: &Change, outcome: Outcome) -> bool {
+        if outcome == Outcome::Succeeded {
+            return self.committed(&change.new);
+        }
+        if let Some(pending) = self.pending.as_mut().filter(|pending| pending.change == *change) {
+            pending.sent = false;
+        }
+        false
+    }
+
+    /// The store has newer state of this same epoch. Answers whether the high watermark moved.
+    pub fn committed(&mut self, state: &PartitionState) -> bool {
+        if state.leader_epoch != self.epoch() || state.partition_epoch <= self.state.partition_epoch {
+            return false;
+        }
+        self.state.clone_from(state);
+        let seen = state.partition_epoch;
+        if self.pending.as_ref().is_some_and(|pending| seen > pending.change.old.partition_epoch) {
+            self.pending = None;
+        }
+        self.followers.retain(|(id, _)| self.state.replicas.contains(id));
+        self.advance()
+    }
+
+    /// Whether a change of the ISR is under way.
+    pub fn has_pending_change(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Whether there may be something for [`Leader::propose`] as time passes: a change has to be repeated, somebody in
+    /// sync is behind, or somebody may join. What is idle need not be looked at.
+    pub fn needs_a_look(&self) -> bool {
+        self.pending.as_ref().is_some_and(|pending| !pending.sent)
+            || self.others().any(|member| self.position(*member).is_none_or(|end| end < self.log_end))
+            || self.state.replicas.iter().any(|id| self.may_join(*id).is_some())
+    }
+
+    /// The entry of a follower that is not in the ISR with its generation, and has reached the high watermark and the
+    /// start of this leader epoch, in this epoch (rule 5).
+    pub(super) fn may_join(&self, broker: i32) -> Option<Member> {
+        let position = self.known(broker).filter(|position| position.fresh)?;
+        let reached = position.log_end >= self.high_watermark && position.log_end >= self.start;
+        let new = self.state.in_isr(broker) != Some(position.generation);
+        let joins = reached && new && self.leadership == Leadership::Elected;
+        joins.then_some(Member { broker, generation: position.generation })
+    }
+
+    fn others(&self) -> impl Iterator<Item = &Member> {
+        self.state.isr.iter().filter(|member| member.broker != self.me)
+    }
+
+    fn is_behind(&self, member: Member, now_ms: i64, max_lag_ms: i64) -> bool {
+        let position = self.known(member.broker).filter(|position| position.generation == member.generation);
+        let since = match position {
+            Some(position) if position.log_end >= self.log_end => return false,
+            Some(position) => position.caught_up_ms,
+            None => self.start_ms,
+        };
+        now_ms.saturating_sub(since) > max_lag_ms
+    }
+}

@@ -1,0 +1,166 @@
+//! What replicas of one partition do with each other: a leader serves, a follower takes, and the ISR changes.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use bytes::Bytes;
+use milena_crds::partition::PartitionKey;
+use milena_replication::{Answer, Change, FollowerFetch, FollowerStep, Outcome, Refusal, Served};
+use milena_storage::{Log, StorageError};
+use tracing::{debug, info, warn};
+
+use super::{Partition, exchanges::FollowerSlot, log_view::Seen};
+use crate::clock;
+
+/// What a follower did with an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// Nothing that changes what it asks for.
+    Nothing,
+    /// Its log changed: it asks for more.
+    Again,
+    /// It could not: to be tried again later.
+    Failed,
+}
+
+impl Partition {
+    /// The partition, as its state is kept.
+    pub fn key(&self) -> PartitionKey {
+        PartitionKey { topic_id: self.topic_id, partition: self.index }
+    }
+
+    /// Takes a follower's fetch in: its position counts from here on.
+    pub fn serve_follower(&self, fetch: &FollowerFetch) -> Served {
+        let mut guard = self.inner.lock();
+        let inner = &mut *guard;
+        let Some(log) = &inner.log else {
+            return Served { answer: Answer::Refused(Refusal::NotLeader), moved: false, may_join: false };
+        };
+        let served = inner.replica.fetch(fetch, &Seen(log), clock::now_ms());
+        if served.moved {
+            self.publish(inner, true);
+        }
+        if matches!(served.answer, Answer::Refused(Refusal::HigherEpoch { .. })) {
+            warn!(partition = %self.name(), epoch = fetch.leader_epoch, "a follower knows a newer leader epoch: no longer led from here");
+            self.leads.store(false, Ordering::Release);
+            self.look_again();
+        }
+        served
+    }
+
+    /// Whether this broker leads in that epoch.
+    pub fn leads_in(&self, epoch: i32) -> bool {
+        self.is_leader() && self.state.load().leader_epoch == epoch
+    }
+
+    /// Records for a follower, up to the log's end.
+    ///
+    /// # Errors
+    /// What the log says.
+    pub fn read_for_follower(&self, offset: i64, max_bytes: usize) -> Result<Bytes, StorageError> {
+        Ok(self.reader.read(offset, max_bytes, i64::MAX, true)?.bytes)
+    }
+
+    /// Has a follower told of what comes here.
+    pub fn add_exchange(&self, follower: &Arc<FollowerSlot>) {
+        self.exchanges.add(follower);
+    }
+
+    /// The leader that this replica follows, and what to ask it; none where it follows nobody.
+    pub fn next_fetch(&self) -> Option<(i32, FollowerFetch)> {
+        let inner = self.inner.lock();
+        let (follower, log) = (inner.replica.follower()?, inner.log.as_ref()?);
+        Some((follower.leader(), follower.next_fetch(&Seen(log))))
+    }
+
+    /// Takes the leader's answer to `asked`.
+    pub fn take_answer(&self, asked: &FollowerFetch, answer: &Answer, records: &[u8]) -> Taken {
+        let mut guard = self.inner.lock();
+        let inner = &mut *guard;
+        let (Some(follower), Some(log)) = (inner.replica.follower_mut(), &mut inner.log) else {
+            return Taken::Nothing;
+        };
+        let now_ms = clock::now_ms();
+        let before = log.log_end_offset();
+        let done = match follower.take(asked, answer, &Seen(log)) {
+            FollowerStep::Ignore => return Taken::Nothing,
+            FollowerStep::Truncate(end) => {
+                info!(partition = %self.name(), from = before, to = end, "cut: the leader's log goes on otherwise");
+                log.truncate_to(end, now_ms).map(|_| ())
+            }
+            FollowerStep::StartAt(offset) => {
+                info!(partition = %self.name(), offset, "begun anew: the leader's log begins later");
+                log.truncate_fully_and_start_at(offset, now_ms)
+            }
+            FollowerStep::Append => append(log, answer, records, now_ms),
+        };
+        let end = log.log_end_offset();
+        let watermark = match *answer {
+            Answer::Records { high_watermark, .. } => high_watermark,
+            _ => follower.high_watermark(),
+        };
+        follower.truncated(end);
+        follower.appended(end, watermark);
+        self.high_watermark.store(follower.high_watermark(), Ordering::Release);
+        match done {
+            Ok(()) if matches!(answer, Answer::Records { .. }) && records.is_empty() => Taken::Nothing,
+            Ok(()) => Taken::Again,
+            Err(error) => {
+                self.storage_error(&error);
+                debug!(partition = %self.name(), %error, "not replicated");
+                Taken::Failed
+            }
+        }
+    }
+
+    /// The change of the ISR that is due, if one is (rules 1, 5 and 7).
+    pub fn propose(&self, max_lag_ms: i64, dead: impl Fn(i32) -> bool) -> Option<Change> {
+        self.isr_queued.store(false, Ordering::Release);
+        let mut inner = self.inner.lock();
+        let change = inner.replica.leader_mut()?.propose(clock::now_ms(), max_lag_ms, dead)?;
+        let (old, new) = (change.old.isr.len(), change.new.isr.len());
+        info!(partition = %self.name(), state = %change.new, "proposing in-sync replicas, {old} before and {new} then");
+        Some(change)
+    }
+
+    /// An attempt to change the ISR has ended.
+    pub fn answered(&self, change: &Change, outcome: Outcome) {
+        let mut guard = self.inner.lock();
+        let inner = &mut *guard;
+        let moved = inner.replica.answered(change, outcome);
+        if let Some(state) = inner.replica.state().filter(|_| outcome == Outcome::Succeeded) {
+            self.state.store(Arc::new(state.clone()));
+        }
+        self.publish(inner, moved);
+    }
+
+    /// Whether [`Partition::propose`] may have something to say as time passes.
+    pub fn needs_a_look(&self) -> bool {
+        self.is_leader() && self.inner.lock().replica.leader().is_some_and(|leader| leader.needs_a_look())
+    }
+
+    /// Whether it has to be queued for a look at its ISR; it counts as queued then, until [`Partition::propose`].
+    pub fn queue_for_isr(&self) -> bool {
+        !self.isr_queued.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether this broker leads it with fewer in-sync replicas than `min.insync.replicas`.
+    pub fn is_under_min_isr(&self) -> bool {
+        self.inner.lock().replica.leader().is_some_and(|leader| !leader.has_enough_in_sync())
+    }
+}
+
+/// Appends what a leader sent, and lets go of what the leader has let go of.
+fn append(log: &mut Log, answer: &Answer, records: &[u8], now_ms: i64) -> Result<(), StorageError> {
+    if !records.is_empty() {
+        log.append_as_follower(records, now_ms)?;
+    }
+    if let Answer::Records { log_start, high_watermark } = *answer
+        && log_start > log.log_start_offset()
+    {
+        let known = log_start.min(high_watermark).min(log.log_end_offset());
+        if known > log.log_start_offset() {
+            log.delete_records(known)?;
+        }
+    }
+    Ok(())
+}

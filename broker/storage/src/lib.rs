@@ -22,6 +22,7 @@ mod num;
 pub mod producer;
 mod reader;
 mod segment;
+mod transactions;
 
 pub use cleaner::{CleanTask, Cleaned};
 pub use config::LogConfig;
@@ -31,3 +32,4 @@ pub use error::StorageError;
 pub use log::{AppendInfo, FlushTask, Garbage, Log, LogStart, OpenMode, RecoveryReport};
 pub use producer::{Check, Origin, ProducerError, ProducerState};
 pub use reader::{FileSlice, LogReader, ReadSlice, TimestampOffset};
+pub use transactions::AbortedTransaction;

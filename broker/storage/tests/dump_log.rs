@@ -20,7 +20,7 @@ use std::{
 
 use milena_records::Compression;
 use milena_storage::{Log, LogConfig};
-use support::{NOW, append_in, batch, compressed, idempotent};
+use support::{NOW, abort, append_in, batch, commit, compressed, idempotent, in_transaction};
 
 fn tool() -> Option<PathBuf> {
     let tool = env::var_os("MILENA_KAFKA_TOOLS").map(PathBuf::from);
@@ -55,6 +55,10 @@ fn written(dir: &Path) -> Log {
     for (codec, at) in codecs.into_iter().zip(1..) {
         append_in(&mut log, &compressed(codec, NOW + 3000 + at, &[&value, &value]), 4).unwrap();
     }
+    for sequence in 0..8 {
+        append_in(&mut log, &in_transaction(4712, sequence * 2, &[b"in", &value]), 4).unwrap();
+        append_in(&mut log, &if sequence % 2 == 0 { abort(4712) } else { commit(4712) }, 4).unwrap();
+    }
     append_in(&mut log, &batch(NOW + 4000, &[b"last"]), 4).unwrap();
     log.close_clean().unwrap();
     log
@@ -85,7 +89,13 @@ fn kafka_reads_every_file() {
         .collect();
     assert_eq!(offsets, (0..log.log_end_offset()).collect::<Vec<i64>>());
     assert!(!text.contains("isvalid: false"), "{text}");
-    for wanted in ["compresscodec: zstd", "producerId: 4711", "partitionLeaderEpoch: 4", "payload: last"] {
+    for wanted in [
+        "compresscodec: zstd",
+        "producerId: 4711",
+        "partitionLeaderEpoch: 4",
+        "payload: last",
+        "endTxnMarker: ABORT",
+    ] {
         assert!(text.contains(wanted), "{wanted} is missing");
     }
 
@@ -97,8 +107,18 @@ fn kafka_reads_every_file() {
     assert!(text.lines().filter(|line| line.starts_with("offset: ")).count() > 20, "{text}");
     assert!(text.lines().filter(|line| line.starts_with("timestamp: ")).count() > 20, "{text}");
 
+    for check in ["--index-sanity-check", "--verify-index-only"] {
+        let text = dump(&tool, &indexes, &[check]);
+        assert!(!text.to_lowercase().contains("mismatch") && !text.contains("Found"), "{check}: {text}");
+    }
+
+    let transactions = files(&dir, "txnindex");
+    let text = dump(&tool, &transactions, &[]);
+    assert_eq!(text.matches("version: 0 producerId: 4712 ").count(), 4, "{text}");
+
     let snapshots = files(&dir, "snapshot");
     let text = dump(&tool, snapshots.last().map(std::slice::from_ref).unwrap(), &[]);
     assert!(text.contains("producerId: 4711 producerEpoch: 2"), "{text}");
     assert!(text.contains("firstSequence: 398") && text.contains("lastSequence: 399"), "{text}");
+    assert!(text.contains("producerId: 4712") && text.contains("coordinatorEpoch: 3"), "{text}");
 }

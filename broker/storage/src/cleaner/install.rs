@@ -58,6 +58,7 @@ impl Log {
         let base = group.sources.first().map_or(0, |segment| segment.base_offset);
         let path = |suffix| dir.join(file_name(base, suffix));
         if group.replacement.is_some() {
+            gather_aborted(&group)?;
             // From here on the new segment counts: the next start finishes what is left undone.
             fs::rename(&path("log.cleaned"), &path("log.swap"))?;
             fs::sync_dir(&dir)?;
@@ -65,7 +66,8 @@ impl Log {
         // Oldest first: a tombstone must not go before what it deletes.
         for source in &group.sources {
             source.mark_removed();
-            garbage.take(&dir, source.base_offset)?;
+            let stays = group.replacement.is_some() && source.base_offset == base;
+            garbage.take(&dir, source.base_offset, stays)?;
         }
         let replacement = match group.replacement {
             None => None,
@@ -89,6 +91,15 @@ impl Log {
     }
 }
 
+/// Puts the aborted transactions of all sources into the first one's index, which the new segment keeps.
+fn gather_aborted(group: &Group) -> Result<(), StorageError> {
+    let Some((first, others)) = group.sources.split_first() else { return Ok(()) };
+    for source in others {
+        source.aborted()?.iter().try_for_each(|entry| first.add_aborted(*entry))?;
+    }
+    first.sync_aborted()
+}
+
 /// Finishes what a crash interrupted: puts `.swap` segments in the place of those that they cover. `logs` are the
 /// segments of the directory, base offset to size.
 pub(crate) fn adopt_swaps(
@@ -110,7 +121,10 @@ pub(crate) fn adopt_swaps(
         for source in covered {
             logs.remove(&source);
             for suffix in ["log", "index", "timeindex", "txnindex"] {
-                fs::remove(&dir.join(file_name(source, suffix)))?;
+                // That of the first is the new segment's already.
+                if source != base || suffix != "txnindex" {
+                    fs::remove(&dir.join(file_name(source, suffix)))?;
+                }
             }
         }
         fs::rename(&swap, &dir.join(file_name(base, "log")))?;

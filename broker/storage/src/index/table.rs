@@ -174,6 +174,27 @@ impl<E: IndexEntry> IndexTable<E> {
         }))
     }
 
+    /// The oldest entry for which `holds` is false.
+    pub(crate) fn first_where_not(
+        &self,
+        dir: &Path,
+        base_offset: i64,
+        holds: impl Fn(&E) -> bool,
+    ) -> Result<Option<E>, StorageError> {
+        let pending = self.pending.partition_point(&holds);
+        if pending > 0 || self.in_file == 0 {
+            return Ok(self.pending.get(pending).copied());
+        }
+        let last = Self::last_in_file(dir, base_offset, self.in_file, holds)?;
+        let next = last.map_or(0, |(slot, _)| slot.saturating_add(1));
+        if next >= self.in_file {
+            return Ok(self.pending.first().copied());
+        }
+        let path = Self::path(dir, base_offset);
+        let file = fs::open(&path, Access::Read).map_err(failed("open", &path))?;
+        Ok(Self::read(&file, &path, next, 1)?.first().copied())
+    }
+
     /// Keeps the oldest entries, those for which `holds` is true.
     pub(crate) fn truncate(
         &mut self,

@@ -8,7 +8,7 @@ use crate::{
     error::{StorageError, is_full},
     fs::{self, Durability},
     num::to_u64,
-    producer::{Check, Origin},
+    producer::{Check, EndedTransaction, Origin},
     segment::indexed_batch,
 };
 
@@ -181,21 +181,36 @@ impl Log {
         }
         self.clock.note(position, header.max_timestamp);
         self.note_epoch(header.partition_leader_epoch, header.base_offset)?;
-        self.note_producer(header, bytes);
+        self.note_producer(header, bytes)?;
         self.snapshots.written(to_u64(header.size_in_bytes()));
         Ok(())
     }
 
-    fn note_producer(&mut self, header: &BatchHeader, bytes: &[u8]) {
+    fn note_producer(&mut self, header: &BatchHeader, bytes: &[u8]) -> Result<(), StorageError> {
         if !header.has_producer_id() {
-            return;
+            return Ok(());
         }
         if header.is_control() {
-            if let Some(marker) = marker_of(bytes) {
-                self.producers.end_txn(header, marker);
+            let Some(marker) = marker_of(bytes) else { return Ok(()) };
+            if let Some(ended) = self.producers.end(header, marker) {
+                self.shared.show_end(&ended, &self.producers);
+                return self.note_aborted(&ended);
             }
-        } else {
-            self.producers.update(header, header.base_offset);
+            return Ok(());
+        }
+        self.producers.update(header, header.base_offset);
+        if header.is_transactional() {
+            self.shared.show_open(&self.producers);
+        }
+        Ok(())
+    }
+
+    /// With a full disk the entry waits on: the marker itself is in the log.
+    fn note_aborted(&self, ended: &EndedTransaction) -> Result<(), StorageError> {
+        let Some(aborted) = ended.aborted else { return Ok(()) };
+        match self.shared.guard(self.active.add_aborted(aborted)) {
+            Err(error) if !error.leaves_log_intact() => Err(error),
+            _ => Ok(()),
         }
     }
 

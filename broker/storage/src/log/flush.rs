@@ -56,6 +56,7 @@ impl FlushTask {
 
     /// Writes what is to be synced and is only in memory, for who syncs the whole file system next.
     pub(crate) fn prepare(&self) -> Result<(), StorageError> {
+        self.segments.iter().try_for_each(|segment| segment.write_aborted())?;
         let epochs = self.shared.epochs.write().take_unsynced();
         if let Some(content) = epochs {
             epochs::store(&self.shared.dir, &content, Durability::Process)?;
@@ -88,7 +89,8 @@ impl FlushTask {
         for segment in sealed {
             let synced = sync_log(segment).and_then(|()| {
                 IndexTable::<OffsetEntry>::sync(segment.dir(), segment.base_offset)?;
-                IndexTable::<TimeEntry>::sync(segment.dir(), segment.base_offset)
+                IndexTable::<TimeEntry>::sync(segment.dir(), segment.base_offset)?;
+                segment.sync_aborted()
             });
             // Retention may have taken it meanwhile.
             match synced {
@@ -97,6 +99,7 @@ impl FlushTask {
             }
         }
         sync_log(active)?;
+        active.sync_aborted()?;
         let epochs = self.shared.epochs.write().take_unsynced();
         if let Some(content) = epochs {
             epochs::store(&self.shared.dir, &content, Durability::Machine)?;

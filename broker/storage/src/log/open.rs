@@ -161,10 +161,20 @@ impl Log {
         epochs.truncate_from_start(offsets.log_start);
         let mut snapshots = Snapshots::new(listing.snapshots);
         let range = Range { log_start: offsets.log_start, log_end: offsets.log_end };
+        if start.mode == OpenMode::Recover {
+            // A snapshot may have survived what a power cut took of the transaction index.
+            snapshots.remove_where(&dir, |offset| offset > offsets.recovery_point)?;
+        }
+        if (start.mode == OpenMode::Recover || report.lost_bytes())
+            && let Some(last) = segments.last()
+        {
+            last.cut_aborted(offsets.log_end)?;
+        }
         let producers = load_producers(&dir, &segments, &mut snapshots, range, &config, now_ms)?;
         // 10,000 logs that were looked over must not hold 10,000 files.
         segments.iter().for_each(|segment| segment.close_file());
         let shared = Shared::new(dir, segments, offsets, epochs);
+        shared.set_undecided(&producers);
         Ok((Log::over(shared, config, topic_id, producers, snapshots, now_ms)?, report))
     }
 }

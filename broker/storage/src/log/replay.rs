@@ -71,7 +71,11 @@ fn replay(
             if !batch.header.is_control() {
                 state.update(&batch.header, batch.header.base_offset);
             } else if let Some(marker) = marker_of(&segment.read_batch(&batch)?) {
-                state.end_txn(&batch.header, marker);
+                // A crash may have taken its entry in the transaction index.
+                let ended = state.end(&batch.header, marker);
+                ended
+                    .and_then(|ended| ended.aborted)
+                    .map_or(Ok(()), |aborted| segment.add_aborted(aborted))?;
             }
         }
         scan.finish()?;

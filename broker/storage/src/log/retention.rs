@@ -13,7 +13,8 @@ use crate::{
 };
 
 /// The files that make a segment.
-const SUFFIXES: [&str; 4] = ["log", "index", "timeindex", "txnindex"];
+const SUFFIXES: [&str; 4] = ["log", "index", "timeindex", TXNINDEX];
+const TXNINDEX: &str = "txnindex";
 
 /// Files of deleted segments, renamed to `.deleted`. [`Garbage::remove`] can be slow and needs no lock.
 #[derive(Debug, Default)]
@@ -30,8 +31,9 @@ impl Garbage {
     }
 
     /// Takes a segment's files out of the log. The log goes first: an index without one is removed at the next start.
-    pub(crate) fn take(&mut self, dir: &Path, base_offset: i64) -> Result<(), StorageError> {
-        for suffix in SUFFIXES {
+    /// `replaced`: the transaction index stays, for the segment that takes its place.
+    pub(crate) fn take(&mut self, dir: &Path, base_offset: i64, replaced: bool) -> Result<(), StorageError> {
+        for suffix in SUFFIXES.into_iter().filter(|suffix| !replaced || *suffix != TXNINDEX) {
             let path = dir.join(file_name(base_offset, suffix));
             let deleted = path.with_extension(format!("{suffix}.deleted"));
             fs::rename(&path, &deleted)?;
@@ -158,7 +160,7 @@ impl Log {
         let mut garbage = Garbage::default();
         for segment in gone {
             segment.mark_removed();
-            self.shared.guard(garbage.take(&self.shared.dir, segment.base_offset))?;
+            self.shared.guard(garbage.take(&self.shared.dir, segment.base_offset, false))?;
         }
         self.snapshots.remove_where(&self.shared.dir, |offset| offset < first)?;
         tracing::info!(log = %self.shared.dir.display(), segments = gone.len(), log_start_offset = first, "deleted old segments");

@@ -11,7 +11,14 @@ use std::{
 use parking_lot::{Mutex, RwLock};
 
 use super::turn::FlushTurn;
-use crate::{dir::Disk, epochs::LeaderEpochs, error::StorageError, segment::Segment};
+use crate::{
+    dir::Disk,
+    epochs::LeaderEpochs,
+    error::StorageError,
+    producer::{EndedTransaction, ProducerState},
+    segment::Segment,
+    transactions::Undecided,
+};
 
 /// Segments in the order of their base offsets. There is always one.
 pub(crate) type Segments = Arc<Vec<Arc<Segment>>>;
@@ -35,6 +42,9 @@ pub(crate) struct Shared {
     pub(crate) flush: FlushTurn,
     /// Leader epochs.
     pub(crate) epochs: RwLock<LeaderEpochs>,
+    undecided: Mutex<Undecided>,
+    /// Whether there is anything in it: most logs have no transactions.
+    has_undecided: AtomicBool,
     /// Everything below is on disk.
     pub(crate) recovery_point: Mutex<i64>,
     /// Files came or went in the directory since it was last synced.
@@ -62,6 +72,8 @@ impl Shared {
             disk: OnceLock::new(),
             flush: FlushTurn::default(),
             epochs: RwLock::new(epochs),
+            undecided: Mutex::default(),
+            has_undecided: AtomicBool::new(false),
             recovery_point: Mutex::new(offsets.recovery_point),
             dir_changed: AtomicBool::new(true),
             dir_synced: AtomicBool::new(false),
@@ -107,6 +119,40 @@ impl Shared {
 
     pub(crate) fn mark_closed(&self) {
         self.closed.store(true, Ordering::Release);
+    }
+
+    /// Transactions are as producers have them, and no end of one waits for the high watermark.
+    pub(crate) fn set_undecided(&self, producers: &ProducerState) {
+        self.change_undecided(|undecided| *undecided = Undecided::of(producers));
+    }
+
+    /// A transaction may have begun.
+    pub(crate) fn show_open(&self, producers: &ProducerState) {
+        self.change_undecided(|undecided| undecided.set_open(producers));
+    }
+
+    /// A transaction has ended.
+    pub(crate) fn show_end(&self, ended: &EndedTransaction, producers: &ProducerState) {
+        self.change_undecided(|undecided| {
+            undecided.end(ended.first_offset, ended.marker);
+            undecided.set_open(producers);
+        });
+    }
+
+    fn change_undecided<T>(&self, change: impl FnOnce(&mut Undecided) -> T) -> T {
+        let mut undecided = self.undecided.lock();
+        let answer = change(&mut undecided);
+        self.has_undecided.store(!undecided.is_empty(), Ordering::Release);
+        answer
+    }
+
+    /// Everything below it is decided: the high watermark, or where an open transaction began before it.
+    pub(crate) fn last_stable_offset(&self, high_watermark: i64) -> i64 {
+        if !self.has_undecided.load(Ordering::Acquire) {
+            return high_watermark;
+        }
+        let first = self.change_undecided(|undecided| undecided.first(high_watermark));
+        first.map_or(high_watermark, |first| first.min(high_watermark))
     }
 
     /// Takes no more writes. The first reason stays. Where the disk failed, the whole directory goes out of service.

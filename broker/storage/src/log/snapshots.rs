@@ -68,7 +68,12 @@ impl Log {
     pub(super) fn take_snapshot(&mut self, offset: i64) {
         self.snapshots.bytes_since = 0;
         let dir = self.shared.dir.clone();
-        if let Err(error) = fs::write(&path(&dir, offset), &self.producers.to_snapshot()) {
+        // The next start finds aborted transactions again only behind the newest snapshot.
+        let written = self.active.write_aborted().and_then(|()| {
+            let path = path(&dir, offset);
+            fs::write(&path, &self.producers.to_snapshot()).map_err(fs::failed("write", &path))
+        });
+        if let Err(error) = written {
             tracing::warn!(log = %dir.display(), %error, "no producer snapshot");
             return;
         }

@@ -57,6 +57,7 @@ impl Log {
             remove_files(&self.shared.dir, segment.base_offset)?;
         }
         cut_segment(&active, offset, position)?;
+        active.cut_aborted(end)?;
         self.shared.count_truncation();
         self.preallocation = Preallocation::new(active.size());
         self.active = active;
@@ -109,6 +110,10 @@ impl Log {
         let segments = self.shared.segments();
         self.producers =
             load_producers(&self.shared.dir, &segments, &mut self.snapshots, range, &self.config, now_ms)?;
+        self.shared.set_undecided(&self.producers);
+        if let Some(segment) = segments.last() {
+            segment.sync_aborted()?;
+        }
         let content = {
             let mut epochs = self.shared.epochs.write();
             epochs.take_changes();

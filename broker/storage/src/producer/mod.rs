@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use milena_records::BatchHeader;
 
+use crate::transactions::AbortedTransaction;
+
 use entry::{BatchMetadata, ProducerEntry};
 
 /// Kafka's `NO_PRODUCER_EPOCH`.
@@ -91,6 +93,17 @@ pub struct EndTxnMarker {
     pub commit: bool,
     /// Epoch of the transaction coordinator that wrote it.
     pub coordinator_epoch: i32,
+}
+
+/// A transaction that a marker has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EndedTransaction {
+    /// Offset of its first record.
+    pub(crate) first_offset: i64,
+    /// Offset of the marker.
+    pub(crate) marker: i64,
+    /// For the transaction index, where it was aborted.
+    pub(crate) aborted: Option<AbortedTransaction>,
 }
 
 /// A producer as DescribeProducers shows it.
@@ -193,6 +206,19 @@ impl ProducerState {
         let first_offset = entry.current_txn_first_offset.take()?;
         self.ongoing.remove(&first_offset);
         Some(first_offset)
+    }
+
+    /// As [`ProducerState::end_txn`]; the answer is all that is to be noted of the transaction that it ended.
+    pub(crate) fn end(&mut self, batch: &BatchHeader, marker: EndTxnMarker) -> Option<EndedTransaction> {
+        let first_offset = self.end_txn(batch, marker)?;
+        let last_offset = batch.last_offset();
+        let aborted = (!marker.commit).then(|| AbortedTransaction {
+            producer_id: batch.producer_id,
+            first_offset,
+            last_offset,
+            last_stable_offset: self.first_undecided_offset().unwrap_or(last_offset.saturating_add(1)),
+        });
+        Some(EndedTransaction { first_offset, marker: last_offset, aborted })
     }
 
     /// First offset of the oldest open transaction; the last stable offset is not above it.

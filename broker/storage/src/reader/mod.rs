@@ -4,6 +4,7 @@ mod lookup;
 mod read;
 mod timestamp;
 
+use lookup::Place;
 pub use read::{FileSlice, ReadSlice};
 pub use timestamp::TimestampOffset;
 
@@ -13,6 +14,8 @@ use crate::{
     epochs::{EpochEnd, EpochEntry},
     error::StorageError,
     log::Shared,
+    num::to_u64,
+    transactions::{self, AbortedTransaction},
 };
 
 /// A reader of one log. Clones are cheap; no lock is held while a file is read.
@@ -47,6 +50,59 @@ impl LogReader {
     /// The offset that the next record gets.
     pub fn log_end_offset(&self) -> i64 {
         self.shared.log_end_offset()
+    }
+
+    /// Everything below it is decided: the high watermark, or where an open transaction began before it. An end of
+    /// a transaction counts once the high watermark has passed it.
+    pub fn last_stable_offset(&self, high_watermark: i64) -> i64 {
+        self.shared.last_stable_offset(high_watermark)
+    }
+
+    /// Aborted transactions with records in `from..to`, by their markers.
+    ///
+    /// # Errors
+    /// A transaction index cannot be read.
+    pub fn aborted(&self, from: i64, to: i64) -> Result<Vec<AbortedTransaction>, StorageError> {
+        self.attempt(None, || {
+            let segments = self.shared.segments();
+            let first = segments.partition_point(|segment| segment.base_offset <= from).saturating_sub(1);
+            let mut found: Vec<AbortedTransaction> = Vec::new();
+            for segment in segments.get(first..).unwrap_or_default() {
+                let entries = segment.aborted()?;
+                // While segments are compacted into one, an entry may be in both.
+                let known = found.last().map_or(-1, |last| last.last_offset);
+                let new = entries.partition_point(|entry| entry.last_offset <= known);
+                if !transactions::within(entries.get(new..).unwrap_or_default(), from, to, &mut found) {
+                    break;
+                }
+            }
+            Ok(found)
+        })
+    }
+
+    /// As [`LogReader::aborted`], of a read from `from` on that has found `len` bytes.
+    ///
+    /// # Errors
+    /// An index cannot be read.
+    pub fn aborted_in_read(
+        &self,
+        from: i64,
+        len: usize,
+        to: i64,
+    ) -> Result<Vec<AbortedTransaction>, StorageError> {
+        let segments = self.shared.segments();
+        let above = segments.partition_point(|segment| segment.base_offset <= from).max(1);
+        let later = segments.get(above.saturating_sub(1)..).unwrap_or_default();
+        // Most logs have no transactions, and no read goes beyond the segment in which it ends.
+        let Some(first) = later.first().filter(|_| len > 0) else { return Ok(Vec::new()) };
+        if later.len() == 1 && first.aborted()?.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Some(Place { segment, batch }) = self.find(from)? else { return Ok(Vec::new()) };
+        let end = batch.position.saturating_add(to_u64(len));
+        let next = later.iter().find(|later| later.base_offset > segment.base_offset);
+        let to = next.map_or(to, |next| next.base_offset.min(to));
+        self.aborted(from, segment.offset_behind(end)?.map_or(to, |offset| offset.min(to)))
     }
 
     /// Bytes of all segments.

@@ -1,5 +1,6 @@
 //! One segment: a file of batches and its indexes.
 
+mod aborted;
 mod names;
 mod rebuild;
 mod scan;
@@ -18,6 +19,8 @@ use std::{
 };
 
 use parking_lot::Mutex;
+
+use aborted::AbortedTable;
 
 use crate::{
     error::StorageError,
@@ -41,6 +44,8 @@ pub(crate) struct Segment {
     removed: AtomicBool,
     /// Loaded at first use.
     index: Mutex<Option<SegmentIndex>>,
+    /// Loaded at first use.
+    aborted: Mutex<Option<AbortedTable>>,
 }
 
 impl Segment {
@@ -76,6 +81,7 @@ impl Segment {
             used: AtomicBool::new(true),
             removed: AtomicBool::new(false),
             index: Mutex::new(index),
+            aborted: Mutex::new(None),
         }
     }
 
@@ -140,6 +146,7 @@ impl Segment {
     pub(crate) fn close_if_idle(&self) {
         if !self.used.swap(false, Ordering::Relaxed) {
             self.close_file();
+            self.forget_aborted();
         }
     }
 
@@ -200,6 +207,14 @@ impl Segment {
         let holds = |entry: &OffsetEntry| i64::from(entry.relative) <= target;
         let found = self.with_index(|index| Ok(index.offsets.last_pending(holds)))?;
         Ok(self.finish_lookup(found, holds)?.map_or(0, |entry| u64::from(entry.position)))
+    }
+
+    /// An offset above all records that lie before `position`, as near as the index knows.
+    pub(crate) fn offset_behind(&self, position: u64) -> Result<Option<i64>, StorageError> {
+        let before = |entry: &OffsetEntry| u64::from(entry.position) < position;
+        let entry =
+            self.with_index(|index| index.offsets.first_where_not(&self.dir, self.base_offset, before))?;
+        Ok(entry.map(|entry| self.base_offset.saturating_add(i64::from(entry.relative)).saturating_add(1)))
     }
 
     /// The part of a lookup that reads a file, for which nobody has to wait.

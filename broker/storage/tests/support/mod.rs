@@ -22,6 +22,27 @@ pub fn idempotent(id: i64, epoch: i16, sequence: i32, timestamp: i64, values: &[
     built(BatchBuilder::new(0).producer(id, epoch, sequence), timestamp, values)
 }
 
+/// A batch of a transaction of a producer in epoch 0.
+pub fn in_transaction(id: i64, sequence: i32, values: &[&[u8]]) -> Bytes {
+    built(BatchBuilder::new(0).producer(id, 0, sequence).transactional(), NOW, values)
+}
+
+/// The marker that commits a producer's transaction.
+pub fn commit(id: i64) -> Bytes {
+    marker(id, 1)
+}
+
+/// The marker that aborts a producer's transaction.
+pub fn abort(id: i64) -> Bytes {
+    marker(id, 0)
+}
+
+fn marker(id: i64, kind: u8) -> Bytes {
+    let mut marker = BatchBuilder::new(0).producer(id, 0, -1).transactional().control();
+    marker.append(NOW, Some(&[0, 0, 0, kind]), Some(&[0, 0, 0, 0, 0, 3]), &[]).unwrap();
+    marker.build().unwrap()
+}
+
 pub fn built(mut builder: BatchBuilder, timestamp: i64, values: &[&[u8]]) -> Bytes {
     for (value, at) in values.iter().zip(timestamp..) {
         builder.append(at, Some(b"key"), Some(value), &[]).unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Coordinator, Slot};
 use crate::classic::{Context, Group};
 use crate::effects::Outbox;
-use crate::log::{DecodeError, GroupValue, Record};
+use crate::log::{DecodeError, GroupValue, OffsetKey, OffsetValue, Record};
 use crate::offsets::Offsets;
 use crate::{Config, Effects};
 
@@ -14,6 +14,15 @@ use crate::{Config, Effects};
 #[derive(Debug, Default)]
 pub struct Replay {
     groups: HashMap<Arc<str>, Loaded>,
+    /// Offsets of transactions that have not ended, by producer id.
+    pending: HashMap<i64, Vec<PendingOffset>>,
+}
+
+#[derive(Debug)]
+struct PendingOffset {
+    record_offset: i64,
+    key: OffsetKey,
+    value: Option<OffsetValue>,
 }
 
 #[derive(Debug, Default)]
@@ -34,11 +43,7 @@ impl Replay {
         value: Option<&[u8]>,
     ) -> Result<(), DecodeError> {
         match Record::decode(key, value)? {
-            Record::Offset { key, value } => {
-                let loaded = self.groups.entry(key.group_id.clone()).or_default();
-                loaded.offsets.apply(&key, value, record_offset);
-                self.forget_if_gone(&key.group_id);
-            }
+            Record::Offset { key, value } => self.offset(&key, value, record_offset),
             Record::Group { group_id, value } => {
                 self.groups.entry(group_id.clone()).or_default().value = value;
                 self.forget_if_gone(&group_id);
@@ -46,6 +51,38 @@ impl Replay {
             Record::Unknown { .. } => {}
         }
         Ok(())
+    }
+
+    /// Takes over a record that a producer wrote within a transaction: its offset counts once that is committed.
+    ///
+    /// # Errors
+    /// As [`Replay::record`].
+    pub fn record_in_transaction(
+        &mut self,
+        producer_id: i64,
+        record_offset: i64,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) -> Result<(), DecodeError> {
+        if let Record::Offset { key, value } = Record::decode(key, value)? {
+            let pending = PendingOffset { record_offset, key, value };
+            self.pending.entry(producer_id).or_default().push(pending);
+        }
+        Ok(())
+    }
+
+    /// The transaction of a producer has ended.
+    pub fn end_transaction(&mut self, producer_id: i64, is_committed: bool) {
+        let pending = self.pending.remove(&producer_id).unwrap_or_default();
+        for PendingOffset { record_offset, key, value } in pending.into_iter().filter(|_| is_committed) {
+            self.offset(&key, value, record_offset);
+        }
+    }
+
+    fn offset(&mut self, key: &OffsetKey, value: Option<OffsetValue>, record_offset: i64) {
+        let loaded = self.groups.entry(key.group_id.clone()).or_default();
+        loaded.offsets.apply(key, value, record_offset);
+        self.forget_if_gone(&key.group_id);
     }
 
     fn forget_if_gone(&mut self, group_id: &str) {

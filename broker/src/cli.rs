@@ -15,9 +15,17 @@ pub struct Cli {
     #[arg(long, env = "MILENA_LISTEN", default_value = "127.0.0.1:9092", value_name = "HOST:PORT", value_parser = listen_address)]
     pub listen: SocketAddr,
 
-    /// Folder for all data; made where it is missing.
-    #[arg(long, env = "MILENA_DATA_DIR", default_value = "./milena-data", value_name = "DIR")]
-    pub data_dir: PathBuf,
+    /// Folder for all data; made where it is missing. Several, on a disk each, are separated by commas: new partitions
+    /// go to the emptiest, and one that fails takes only its own partitions with it. The first one has the topics'
+    /// objects. Kafka's setting log.dirs says the same.
+    #[arg(
+        long,
+        env = "MILENA_DATA_DIR",
+        default_value = "./milena-data",
+        value_name = "DIR",
+        value_delimiter = ','
+    )]
+    pub data_dir: Vec<PathBuf>,
 
     /// Number of brokers in this process, on consecutive ports [default: 1, or that of an applied KafkaCluster].
     #[arg(long, env = "MILENA_BROKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
@@ -97,6 +105,21 @@ Any Kafka client works; with Kafka's own tools, for instance:
 
 SIGTERM or Ctrl-C stops it cleanly.";
 
+impl Cli {
+    /// Takes Kafka's settings `log.dirs` and `log.dir`, where they are given, in the place of `--data-dir`.
+    #[must_use]
+    pub fn with_log_dirs(mut self) -> Cli {
+        for name in ["log.dir", "log.dirs"] {
+            let given = self.config.iter().rfind(|(key, value)| key == name && !value.is_empty());
+            if let Some((_, value)) = given {
+                self.data_dir = value.split(',').map(|path| PathBuf::from(path.trim())).collect();
+            }
+        }
+        self.config.retain(|(key, _)| key != "log.dir" && key != "log.dirs");
+        self
+    }
+}
+
 /// `host:port`, where the host is an address or `localhost`.
 fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let wrong = || format!("'{text}' is not HOST:PORT, such as 127.0.0.1:9092 or 0.0.0.0:9092");
@@ -121,8 +144,23 @@ mod tests {
     fn the_contract_has_its_defaults() {
         let cli = Cli::parse_from(["milena-broker"]);
         assert_eq!(cli.listen, SocketAddr::from(([127, 0, 0, 1], 9092)));
-        assert_eq!(cli.data_dir, PathBuf::from("./milena-data"));
+        assert_eq!(cli.data_dir, [PathBuf::from("./milena-data")]);
         assert_eq!((cli.brokers, cli.config.len(), cli.apply.len()), (None, 0, 0));
+    }
+
+    #[test]
+    fn directories_are_named_as_here_or_as_in_kafka() {
+        let paths = |args: &[&str]| {
+            let cli = Cli::parse_from([&["milena-broker"], args].concat()).with_log_dirs();
+            assert!(cli.config.iter().all(|(key, _)| !key.starts_with("log.dir")));
+            cli.data_dir
+        };
+        let both = [PathBuf::from("a"), PathBuf::from("b")];
+        assert_eq!(paths(&["--data-dir", "a,b"]), both);
+        assert_eq!(paths(&["--data-dir", "a", "--data-dir", "b"]), both);
+        assert_eq!(paths(&["--data-dir", "z", "--config", "log.dirs=a, b"]), both);
+        assert_eq!(paths(&["--config", "log.dir=z", "--config", "log.dirs=a,b"]), both);
+        assert_eq!(paths(&["--config", "log.dir=a"]), both[..1]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use clap::Parser;
 use milena_broker::{cli::Cli, logging, run};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse().with_log_dirs();
     let done = logging::start(&cli.log, cli.log_format).and_then(|()| run::run(cli));
     match done {
         Ok(()) => ExitCode::SUCCESS,

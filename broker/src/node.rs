@@ -1,14 +1,12 @@
 //! One broker: what its connections, its partitions and its coordination share.
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
 };
 
 use arc_swap::ArcSwap;
+use milena_storage::LogDirs;
 use tokio::sync::watch;
 
 use crate::{
@@ -40,7 +38,7 @@ pub struct Broker {
     /// Groups whose coordinator this broker is.
     pub groups: Groups,
     /// Where the logs are.
-    pub data_dir: PathBuf,
+    pub dirs: Arc<LogDirs>,
     /// Counts this broker's starts (`leaseTransitions`).
     epoch: AtomicI64,
     started: watch::Sender<bool>,
@@ -67,7 +65,7 @@ impl Broker {
         advertised: Advertised,
         config: Arc<BrokerConfig>,
         coordination: Arc<dyn Coordination>,
-        data_dir: PathBuf,
+        dirs: Arc<LogDirs>,
     ) -> Broker {
         Broker {
             id,
@@ -80,7 +78,7 @@ impl Broker {
             metrics: Metrics::default(),
             coordination,
             groups: Groups::default(),
-            data_dir,
+            dirs,
             epoch: AtomicI64::new(0),
             started: watch::Sender::new(false),
             fatal: watch::Sender::new(None),
@@ -159,15 +157,6 @@ impl Broker {
         let open = i64::try_from(self.limits.open_connections()).unwrap_or(i64::MAX);
         self.metrics.connections.set(open);
         self.metrics.text().unwrap_or_default()
-    }
-
-    /// Bytes of the data directory's file system, and how many of them are free; -1 where that is unknown.
-    pub fn disk_space(&self) -> (i64, i64) {
-        let bytes = |blocks: u64, size: u64| i64::try_from(blocks.saturating_mul(size)).unwrap_or(i64::MAX);
-        match rustix::fs::statvfs(&self.data_dir) {
-            Ok(space) => (bytes(space.f_blocks, space.f_frsize), bytes(space.f_bavail, space.f_frsize)),
-            Err(_) => (-1, -1),
-        }
     }
 
     /// This broker's replica of a partition of the topic of that name.

@@ -1,11 +1,14 @@
 """Log directories: what is made durable, and what a disk that fails takes with it."""
 
+import json
+import shutil
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from harness import wait, wire
+from harness import tools, wait, wire
 from harness.disk import Disk
 from harness.records import Record, numbered
 
@@ -68,10 +71,100 @@ def test_a_broker_whose_only_disk_fails_says_so_and_ends(start_broker, admin_of,
     assert status == 1, "an error, so that whoever started it knows"
     output = broker.output()
     assert output.count("LOG DIRECTORY OUT OF SERVICE") == 1, "said once"
-    assert "milena-broker: no log directory is left: log directory" in output
+    assert "milena-broker: no log directory is left: " in output
     disk.unmount()
     disk.mount()
     broker.start()
     read = admin.consume(name, count=10, timeout=20)
     assert [record.value for record in read] == [record.value for record in numbered(10)]
     admin.produce(name, [Record(b"goes on")], acks="all")
+
+
+def directories(broker):
+    """kafka-log-dirs.sh --describe: by the directory's folder, its error and its partitions."""
+    out = tools.must(
+        "java", "org.apache.kafka.tools.LogDirsCommand", "--bootstrap-server", broker.bootstrap, "--describe"
+    )
+    (described,) = json.loads(out.splitlines()[-1])["brokers"]
+    return {
+        Path(one["logDir"]): (one["error"], {part["partition"] for part in one["partitions"]})
+        for one in described["logDirs"]
+    }
+
+
+@pytest.fixture
+def three_disks(start_broker, disks):
+    """A broker with a log directory on each of three disks."""
+    mounted = [disks(name) for name in ("one", "two", "three")]
+    paths = [disk.path / "data" for disk in mounted]
+    return start_broker(data_dir=",".join(map(str, paths))), mounted, paths
+
+
+def test_a_disk_that_fails_takes_only_its_partitions(three_disks, admin_of, name):
+    broker, disks, paths = three_disks
+    admin, partitions = admin_of(broker), 6
+    admin.create(name, partitions=partitions, flush_messages=1)
+    ours = {f"{name}-{index}" for index in range(partitions)}
+    at = {path: found & ours for path, (_, found) in directories(broker).items()}
+    assert [len(at[path]) for path in paths] == [2, 2, 2], "spread evenly"
+
+    def produce(text):
+        """What each partition answers."""
+        with wire.Connection(broker.bootstrap) as connection:
+            return {
+                f"{name}-{index}": connection.produce_once(name, index, wire.batch([text])) for index in range(partitions)
+            }
+
+    assert {code for code, _ in produce(b"before").values()} == {0}
+    disks[1].fail()
+    lost = at[paths[1]]
+    wait.until(lambda: {part for part, (code, _) in produce(b"after").items() if code} == lost, 20, "two offline")
+    assert {code for code, _ in produce(b"after").values()} == {0, STORAGE_ERROR}
+    found = directories(broker)
+    assert found[paths[1]] == ("org.apache.kafka.common.errors.KafkaStorageException", set())
+    assert [found[path][0] for path in (paths[0], paths[2])] == [None, None]
+    assert broker.output().count("LOG DIRECTORY OUT OF SERVICE") == 1
+    admin.create(f"{name}-new", partitions=4)
+    found = directories(broker)
+    assert all(any(part.startswith(f"{name}-new-") for part in found[paths[index]][1]) for index in (0, 2))
+
+    # A start without the disk: the same partitions are away, and none of them is made anew in its place.
+    assert broker.stop() == 0
+    disks[1].unmount()
+    paths[1].write_text("no folder can be made here: the disk is away")
+    broker.start()
+    codes = produce(b"without")
+    assert {part for part, (code, _) in codes.items() if code} == lost, codes
+    assert directories(broker)[paths[1]][0], "told of, though it could not be opened"
+
+    # The disk is back, and its partitions with what was acknowledged.
+    assert broker.stop() == 0
+    paths[1].unlink()
+    disks[1].mount()
+    broker.start()
+    assert {code for code, _ in produce(b"back").values()} == {0}
+    for index in range(partitions):
+        values = [record.value for record in admin.consume(name, partitions=[index], count=2, timeout=20)]
+        assert values[0] == b"before"
+    assert all(found & ours == at[path] for path, (_, found) in directories(broker).items()), "where they were"
+
+
+def test_a_partition_in_two_directories_is_reported_and_not_served(start_broker, admin_of, tmp_path, name):
+    paths = [tmp_path / "a", tmp_path / "b"]
+    broker = start_broker(arguments=["--config", f"log.dirs={paths[0]},{paths[1]}"])
+    admin = admin_of(broker)
+    admin.create(name, partitions=2)
+    admin.produce(name, [Record(b"x", partition=0), Record(b"y", partition=1)], acks="all")
+    broker.stop()
+    here, there = paths if (paths[0] / f"{name}-0").exists() else paths[::-1]
+    shutil.copytree(here / f"{name}-0", there / f"{name}-0")
+    broker.start()
+    with wire.Connection(broker.bootstrap) as connection:
+        assert connection.produce_once(name, 0, wire.batch([b"no"]))[0] == STORAGE_ERROR
+        assert connection.produce_once(name, 1, wire.batch([b"yes"])) == (0, 1)
+    assert "it is in several log directories" in broker.output()
+    broker.stop()
+    shutil.rmtree(there / f"{name}-0")
+    broker.start()
+    with wire.Connection(broker.bootstrap) as connection:
+        assert connection.produce_once(name, 0, wire.batch([b"yes"])) == (0, 1)

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use milena_storage::{LogDir, StorageError, TopicPartition};
+use milena_storage::{LogDir, LogDirs, StorageError, TopicPartition};
 use tracing::{error, info, warn};
 
 use super::{Partition, cleaner::Cleaner, garbage::remove_after};
@@ -18,10 +18,11 @@ pub struct Housekeeping {
 
 impl Housekeeping {
     /// Does what is due; `passed` is the time since the last look.
-    pub fn look(&mut self, dir: &LogDir, broker: &Broker, passed: Duration) {
+    pub fn look(&mut self, dirs: &LogDirs, broker: &Broker, passed: Duration) {
         let config = broker.config();
-        dir.look_for_room(config.log_dir_reserved);
-        broker.metrics.full_log_directories.set(i64::from(dir.is_full()));
+        dirs.in_service().for_each(|dir| dir.look_for_room(config.log_dir_reserved));
+        let full = dirs.in_service().filter(|dir| dir.is_full()).count();
+        broker.metrics.full_log_directories.set(i64::try_from(full).unwrap_or(i64::MAX));
         self.since_retention += passed;
         self.since_checkpoint = self.since_checkpoint.saturating_add(passed);
         let view = broker.view();
@@ -30,12 +31,14 @@ impl Housekeeping {
             self.since_retention = Duration::ZERO;
             view.hosted.replicas().for_each(retain);
         }
-        if self.since_checkpoint >= config.recovery_checkpoint && dir.failure().is_none() {
+        if self.since_checkpoint >= config.recovery_checkpoint {
             self.since_checkpoint = Duration::ZERO;
             let all: Vec<Arc<Partition>> = view.hosted.replicas().cloned().collect();
-            if let Err(error) = checkpoint(dir, &all) {
-                error!(%error, "checkpoints cannot be written; starts take longer until they can");
-                dir.fail(&error);
+            for dir in dirs.in_service() {
+                if let Err(error) = checkpoint(dir, &all) {
+                    error!(%error, "checkpoints cannot be written; starts take longer until they can");
+                    dir.fail(&error);
+                }
             }
         }
     }
@@ -45,13 +48,13 @@ impl Housekeeping {
         self.since_checkpoint = Duration::MAX;
     }
 
-    /// Closes all logs in order. The mark of a clean stop, which follows, makes them durable.
+    /// Closes all logs of a directory in order. The mark of a clean stop, which follows, makes them durable.
     ///
     /// # Errors
     /// Something could not be written.
     pub fn close(&mut self, dir: &LogDir, all: &[Arc<Partition>]) -> Result<(), StorageError> {
         let mut points = Vec::with_capacity(all.len());
-        for replica in all {
+        for replica in all.iter().filter(|replica| replica.lies_in(dir)) {
             if let Some(mut log) = replica.take_log() {
                 points.push((name(replica), log.close_clean()?));
             }
@@ -85,6 +88,7 @@ fn retain(replica: &Arc<Partition>) {
 fn checkpoint(dir: &LogDir, all: &[Arc<Partition>]) -> Result<(), StorageError> {
     let points: Vec<(TopicPartition, i64)> = all
         .iter()
+        .filter(|replica| replica.lies_in(dir))
         .filter_map(|replica| Some((name(replica), replica.with_log(|log| log.recovery_point())?)))
         .collect();
     dir.write_recovery_points(points.iter().map(|(tp, point)| (tp, *point)))?;
@@ -93,7 +97,8 @@ fn checkpoint(dir: &LogDir, all: &[Arc<Partition>]) -> Result<(), StorageError> 
 
 fn write_offsets(dir: &LogDir, all: &[Arc<Partition>]) -> Result<(), StorageError> {
     let collect = |offset: fn(&Partition) -> i64| -> Vec<(TopicPartition, i64)> {
-        all.iter().map(|replica| (name(replica), offset(replica))).collect()
+        let here = all.iter().filter(|replica| replica.lies_in(dir));
+        here.map(|replica| (name(replica), offset(replica))).collect()
     };
     let starts = collect(|replica| replica.reader().log_start_offset());
     dir.write_log_start_offsets(starts.iter().map(|(tp, offset)| (tp, *offset)))?;

@@ -1,7 +1,7 @@
 //! Logs on disk that no topic here has any more: what was deleted while this broker was away goes, what nobody
 //! knows stays where it is, unserved, and is reported (rule 12).
 
-use milena_storage::{LogDir, PartitionDir, StorageError};
+use milena_storage::{LogDir, LogDirs, PartitionDir, StorageError};
 use tracing::{info, warn};
 
 use super::garbage::remove_directory_later;
@@ -16,12 +16,17 @@ pub struct Leftovers {
     pub unknown: usize,
 }
 
-/// Looks through the data directory once, with a picture that the control plane has given in full.
+/// Looks through the data directories once, with a picture that the control plane has given in full.
 ///
 /// # Errors
-/// The directory cannot be read, or a log in it cannot be taken away.
-pub fn sort_out(dir: &LogDir, image: &ClusterImage) -> Result<Leftovers, StorageError> {
+/// A directory cannot be read, or a log in it cannot be taken away.
+pub fn sort_out(dirs: &LogDirs, image: &ClusterImage) -> Result<Leftovers, StorageError> {
     let mut leftovers = Leftovers::default();
+    dirs.in_service().try_for_each(|dir| sort_out_one(dir, image, &mut leftovers))?;
+    Ok(leftovers)
+}
+
+fn sort_out_one(dir: &LogDir, image: &ClusterImage, leftovers: &mut Leftovers) -> Result<(), StorageError> {
     for PartitionDir { topic_partition, topic_id, path } in dir.partitions()? {
         let Some(id) = topic_id.filter(|id| !image.known.contains(id)) else { continue };
         if image.deleted.contains(&id) {
@@ -37,7 +42,7 @@ pub fn sort_out(dir: &LogDir, image: &ClusterImage) -> Result<Leftovers, Storage
             leftovers.unknown += 1;
         }
     }
-    Ok(leftovers)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -52,7 +57,9 @@ mod tests {
     #[tokio::test]
     async fn only_what_is_recorded_as_deleted_goes() {
         let folder = tempfile::tempdir().unwrap();
-        let dir = LogDir::open(folder.path(), Owner { cluster_id: None, node_id: 0 }).unwrap();
+        let owner = Owner { cluster_id: None, node_id: 0 };
+        let dirs = LogDirs::from(LogDir::open(folder.path(), owner).unwrap());
+        let dir = &dirs.opened()[0];
         let ids = [1, 2, 3].map(Uuid::from_u128);
         for (name, id) in ["here", "deleted", "unknown"].into_iter().zip(ids) {
             let tp = TopicPartition::new(name, 0);
@@ -61,7 +68,7 @@ mod tests {
         let mut image = ClusterImage::default();
         image.known.insert(ids[0]);
         image.deleted.insert(ids[1]);
-        assert_eq!(sort_out(&dir, &image).unwrap(), Leftovers { deleted: 1, unknown: 1 });
+        assert_eq!(sort_out(&dirs, &image).unwrap(), Leftovers { deleted: 1, unknown: 1 });
         let left: Vec<_> = dir.partitions().unwrap().into_iter().filter_map(|dir| dir.topic_id).collect();
         assert!(left.len() == 2 && left.contains(&ids[0]) && left.contains(&ids[2]), "{left:?}");
     }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use imbl::ordmap::DiffItem;
 use milena_crds::partition::{Generation, Member};
 use milena_replication::Source;
-use milena_storage::{LogDir, StorageError, TopicPartition};
+use milena_storage::{Log, LogDir, LogDirs, StorageError, TopicPartition};
 use tokio::{
     sync::{Notify, watch},
     task::block_in_place,
@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::{
     Hosted, HostedTopic, Partition, garbage::remove_directory_later, housekeeping::Housekeeping, leftovers,
+    placement::Placement,
 };
 use crate::{
     clock,
@@ -30,16 +31,18 @@ const TICK: Duration = Duration::from_secs(1);
 /// How many ticks lie between two tries to open a log that failed.
 const RETRY_TICKS: u32 = 30;
 
-/// The one owner of a broker's data directory.
+/// The one owner of a broker's data directories.
 pub struct Manager {
-    dir: LogDir,
+    dirs: Arc<LogDirs>,
     me: Member,
     images: watch::Receiver<Arc<ClusterImage>>,
     /// Replicas of topics that no client sees: their object is missing, their deletion is not recorded (rule 12).
     hidden: HashMap<Uuid, Arc<HostedTopic>>,
     housekeeping: Housekeeping,
-    /// The log directory went out of service.
+    /// A log directory went out of service.
     failure: Arc<Notify>,
+    /// How many of those that were opened are out of service, as far as that was acted on.
+    failures: usize,
     /// Whether logs that no topic has were looked for.
     sorted_out: bool,
 }
@@ -49,22 +52,27 @@ struct Opening {
     topic: Arc<Topic>,
     index: i32,
     config: Arc<TopicConfig>,
+    /// Where its log is or is to be; none where the broker's log says why not.
+    dir: Option<Arc<LogDir>>,
 }
 
 impl Manager {
-    /// A manager of the replicas in `dir`.
-    pub fn new(broker: i32, dir: LogDir, images: watch::Receiver<Arc<ClusterImage>>) -> Manager {
-        let me = Member { broker, generation: generation(&dir) };
+    /// A manager of the replicas in `dirs`.
+    pub fn new(broker: i32, dirs: Arc<LogDirs>, images: watch::Receiver<Arc<ClusterImage>>) -> Manager {
+        let me = Member { broker, generation: generation(&dirs) };
         let failure = Arc::new(Notify::new());
-        let notify = failure.clone();
-        dir.on_failure(move || notify.notify_one());
+        for dir in dirs.opened() {
+            let notify = failure.clone();
+            dir.on_failure(move || notify.notify_one());
+        }
         Manager {
-            dir,
+            dirs,
             me,
             images,
             hidden: HashMap::new(),
             housekeeping: Housekeeping::default(),
             failure,
+            failures: 0,
             sorted_out: false,
         }
     }
@@ -74,10 +82,13 @@ impl Manager {
         let mut ticks: u32 = 0;
         let mut tick = tokio::time::interval(TICK);
         let mut config = broker.config();
-        self.dir.look_for_room(config.log_dir_reserved);
+        self.dirs.opened().iter().for_each(|dir| dir.look_for_room(config.log_dir_reserved));
+        show_out_of_service(&self.dirs, &broker);
         self.follow(&broker, true);
-        if let Err(error) = self.dir.mark_recovered() {
-            error!(%error, "the next start will look all logs over again");
+        for dir in self.dirs.in_service() {
+            if let Err(error) = dir.mark_recovered() {
+                error!(%error, "the next start will look all logs over again");
+            }
         }
         loop {
             tokio::select! {
@@ -96,7 +107,7 @@ impl Manager {
                     if reconfigured || (ticks.is_multiple_of(RETRY_TICKS) && broker.view().hosted.failed() > 0) {
                         self.follow(&broker, true);
                     }
-                    block_in_place(|| self.housekeeping.look(&self.dir, &broker, TICK));
+                    block_in_place(|| self.housekeeping.look(&self.dirs, &broker, TICK));
                 }
             }
         }
@@ -117,18 +128,35 @@ impl Manager {
 
     /// What lies in a log directory that is out of service is served no more.
     fn take_offline(&mut self, broker: &Broker) {
-        let Some(why) = self.dir.failure() else { return };
-        let path = self.dir.path().display();
-        let reason: Arc<str> = Arc::from(format!("log directory {path} is out of service: {why}"));
+        let failed: Vec<Arc<LogDir>> =
+            self.dirs.opened().iter().filter(|dir| dir.failure().is_some()).cloned().collect();
+        if failed.len() == self.failures {
+            return;
+        }
+        self.failures = failed.len();
         let view = broker.view();
         let mut hosted = view.hosted.clone();
-        let gone = hosted.take_offline(&reason, |_| true);
+        let mut gone = Vec::new();
+        for dir in &failed {
+            self.dirs.note_failure(dir);
+            let why = dir.failure().unwrap_or_default();
+            let reason =
+                Arc::from(format!("log directory {} is out of service: {why}", dir.path().display()));
+            let lost = hosted.take_offline(&reason, |replica| replica.lies_in(dir));
+            if !lost.is_empty() {
+                error!(directory = %dir.path().display(), partitions = lost.len(), "partitions are offline");
+            }
+            gone.extend(lost);
+        }
         block_in_place(|| gone.iter().for_each(|replica| drop(replica.take_log())));
-        error!(directory = %path, partitions = gone.len(), "partitions are offline with their log directory");
-        broker.metrics.offline_log_directories.set(1);
         broker.set_view(View { image: view.image.clone(), hosted });
+        gone.iter().for_each(|replica| replica.look_again());
         broker.metrics.show_replicas(broker.id, &broker.view().hosted);
-        broker.fail(format!("no log directory is left: {reason}"));
+        show_out_of_service(&self.dirs, broker);
+        if self.dirs.in_service().next().is_none() {
+            let reasons = self.dirs.out_of_service().map(|(path, why)| format!("{}: {why}", path.display()));
+            broker.fail(format!("no log directory is left: {}", reasons.collect::<Vec<_>>().join("; ")));
+        }
     }
 
     /// Once, with the first picture that is not from memory.
@@ -137,7 +165,7 @@ impl Manager {
         if self.sorted_out || view.image.from_memory {
             return;
         }
-        match block_in_place(|| leftovers::sort_out(&self.dir, &view.image)) {
+        match block_in_place(|| leftovers::sort_out(&self.dirs, &view.image)) {
             Ok(found) => {
                 broker.metrics.unknown_logs.set(i64::try_from(found.unknown).unwrap_or(i64::MAX));
                 self.sorted_out = true;
@@ -174,6 +202,7 @@ impl Manager {
         for topic in &changed {
             openings.extend(self.bring_in_line(&mut hosted, topic, &config));
         }
+        self.place(&mut openings, &hosted);
         self.open(&mut hosted, openings);
         for topic in &changed {
             lead(&hosted, topic, image.from_memory);
@@ -198,7 +227,8 @@ impl Manager {
         }
         self.housekeeping.replica_is_gone();
         let tp = TopicPartition::new(replica.topic.clone(), replica.index);
-        match self.dir.delete_partition(&tp) {
+        let Some(dir) = self.dirs.in_service().find(|dir| replica.lies_in(dir)) else { return };
+        match dir.delete_partition(&tp) {
             Ok(path) => {
                 info!(partition = %tp, topic_id = %replica.topic_id, "deleted");
                 remove_directory_later(path);
@@ -228,8 +258,24 @@ impl Manager {
         (0..topic.partition_count())
             .filter(is_mine)
             .filter(|index| !open.open.contains_key(index) && !open.offline.contains_key(index))
-            .map(|index| Opening { topic: topic.clone(), index, config: config.clone() })
+            .map(|index| Opening { topic: topic.clone(), index, config: config.clone(), dir: None })
             .collect()
+    }
+
+    /// Finds the directory of each.
+    fn place(&self, openings: &mut [Opening], hosted: &Hosted) {
+        if openings.is_empty() {
+            return;
+        }
+        let mut placement = Placement::new(&self.dirs, hosted);
+        for opening in openings {
+            let Some(state) = opening.topic.partition(opening.index) else { continue };
+            let tp = TopicPartition::new(opening.topic.name.clone(), opening.index);
+            match placement.place(&tp, self.me.broker, state) {
+                Ok(dir) => opening.dir = Some(dir),
+                Err(reason) => error!(partition = %tp, "not served: {reason}"),
+            }
+        }
     }
 
     fn open(&self, hosted: &mut Hosted, openings: Vec<Opening>) {
@@ -279,10 +325,11 @@ impl Manager {
     }
 
     fn open_one(&self, opening: &Opening) -> Option<Partition> {
-        let Opening { topic, index, config } = opening;
+        let Opening { topic, index, config, dir } = opening;
+        let dir = dir.as_ref()?;
         let state = topic.partition(*index)?.clone();
         let tp = TopicPartition::new(topic.name.clone(), *index);
-        match self.open_log(&tp, topic.id, config) {
+        match open_log(dir, &tp, topic.id, config) {
             Ok(log) => {
                 let (name, config) = (topic.name.clone(), config.clone());
                 Some(Partition::new(name, topic.id, *index, self.me, config, state, log))
@@ -294,37 +341,7 @@ impl Manager {
         }
     }
 
-    fn open_log(
-        &self,
-        tp: &TopicPartition,
-        id: Uuid,
-        config: &TopicConfig,
-    ) -> Result<milena_storage::Log, StorageError> {
-        let settings = Arc::new(config.log.clone());
-        let now_ms = clock::now_ms();
-        if !self.dir.partition_path(tp).exists() {
-            return self.dir.create_log(tp, id, settings, now_ms);
-        }
-        let (mut log, report) = self.dir.open_log(tp, settings.clone(), now_ms)?;
-        if log.topic_id().is_some_and(|on_disk| on_disk != id) {
-            // An older topic of the same name. Its deletion is not known for sure, so its data is kept.
-            drop(log);
-            self.dir.set_aside(tp)?;
-            return self.dir.create_log(tp, id, settings, now_ms);
-        }
-        if log.topic_id().is_none() {
-            // A power cut took the file that names it.
-            log.set_topic_id(id)?;
-        }
-        if report.below_recovery_point {
-            error!(partition = %tp, ?report, "DAMAGE: records that were on disk are unreadable and have been cut; look at the disk");
-        } else if report.lost_bytes() {
-            warn!(partition = %tp, ?report, "the log's tail was torn and has been cut");
-        }
-        Ok(log)
-    }
-
-    /// Closes all logs and says that it was done in order, if it was.
+    /// Closes all logs and says that it was done in order, where it was.
     fn close(&mut self, broker: &Broker) {
         let view = broker.view();
         let all: Vec<Arc<Partition>> = view
@@ -333,19 +350,51 @@ impl Manager {
             .chain(self.hidden.values().flat_map(|topic| topic.open.values()))
             .cloned()
             .collect();
-        if let Err(error) = self.housekeeping.close(&self.dir, &all) {
-            error!(%error, "not stopped in order: the next start looks the logs over");
-            return;
-        }
-        if let Err(error) = self.dir.mark_clean_shutdown(broker.epoch()) {
-            error!(%error, "the clean stop cannot be noted: the next start looks the logs over");
+        for dir in self.dirs.in_service() {
+            let closed =
+                self.housekeeping.close(dir, &all).and_then(|()| dir.mark_clean_shutdown(broker.epoch()));
+            if let Err(error) = closed {
+                error!(directory = %dir.path().display(), %error, "not stopped in order: the next start looks its logs over");
+            }
         }
     }
 }
 
-/// The generation of a data directory, as partition states have it.
-pub fn generation(dir: &LogDir) -> Generation {
-    let generation = dir.generation();
+/// Opens or makes the log of a partition of the topic of that id.
+fn open_log(dir: &LogDir, tp: &TopicPartition, id: Uuid, config: &TopicConfig) -> Result<Log, StorageError> {
+    let settings = Arc::new(config.log.clone());
+    let now_ms = clock::now_ms();
+    if !dir.partition_path(tp).exists() {
+        return dir.create_log(tp, id, settings, now_ms);
+    }
+    let (mut log, report) = dir.open_log(tp, settings.clone(), now_ms)?;
+    if log.topic_id().is_some_and(|on_disk| on_disk != id) {
+        // An older topic of the same name. Its deletion is not known for sure, so its data is kept.
+        drop(log);
+        dir.set_aside(tp)?;
+        return dir.create_log(tp, id, settings, now_ms);
+    }
+    if log.topic_id().is_none() {
+        // A power cut took the file that names it.
+        log.set_topic_id(id)?;
+    }
+    if report.below_recovery_point {
+        error!(partition = %tp, ?report, "DAMAGE: records that were on disk are unreadable and have been cut; look at the disk");
+    } else if report.lost_bytes() {
+        warn!(partition = %tp, ?report, "the log's tail was torn and has been cut");
+    }
+    Ok(log)
+}
+
+/// How many log directories are out of service, for all to see.
+fn show_out_of_service(dirs: &LogDirs, broker: &Broker) {
+    let count = i64::try_from(dirs.out_of_service().count()).unwrap_or(i64::MAX);
+    broker.metrics.offline_log_directories.set(count);
+}
+
+/// The generation of a broker's data directories, as partition states have it.
+pub fn generation(dirs: &LogDirs) -> Generation {
+    let Some(generation) = dirs.generation() else { return Generation::default() };
     Generation { disk: generation.disk_id.as_fields().0, unclean_starts: generation.unclean_starts }
 }
 

@@ -12,6 +12,7 @@ mod leftovers;
 mod log_view;
 mod manager;
 mod partition;
+mod placement;
 mod read;
 mod role;
 mod waiters;

@@ -14,7 +14,7 @@ use kafka_protocol::ResponseError;
 use milena_crds::partition::{Member, PartitionState};
 use milena_records::Batch;
 use milena_replication::{Acknowledged, Leader, Replica};
-use milena_storage::{AppendInfo, Log, LogReader, Origin, StorageError};
+use milena_storage::{AppendInfo, Log, LogDir, LogReader, Origin, StorageError};
 use parking_lot::Mutex;
 use tracing::{error, warn};
 use uuid::Uuid;
@@ -410,6 +410,11 @@ impl Partition {
         drop(inner);
         self.look_again();
         log
+    }
+
+    /// Whether the log lies in that directory.
+    pub fn lies_in(&self, dir: &LogDir) -> bool {
+        self.reader.dir().parent() == Some(dir.path())
     }
 
     /// Bytes of the log.

@@ -1,9 +1,13 @@
 //! One process with one broker or several, and no Kubernetes.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use milena_crds::{partition::Member, settings::Config};
-use milena_storage::{LogDir, OpenMode, Owner, node_id};
+use milena_storage::{LogDir, LogDirs, OpenMode, Owner, node_id};
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -34,11 +38,16 @@ pub async fn run(cli: Cli) -> Result<(), String> {
     let given = Values::new(given).map_err(|error| format!("--config: {error}"))?;
     let mut listeners = vec![listen(cli.listen, "--listen").await?];
     // The lock of the first broker's directory guards the objects, too. One that Kafka wrote has a number already.
-    let first_id = node_id(&cli.data_dir).map_err(|error| error.to_string())?.unwrap_or(0);
-    let first = open_dir(&cli.data_dir, first_id, None)?;
-    let embedded = Arc::new(open_cluster(&cli.data_dir, &first)?);
+    let main_path = main_dir(&cli)?;
+    let first_id = node_id(main_path).map_err(|error| error.to_string())?.unwrap_or(0);
+    let first = open_dirs(&cli.data_dir, first_id, None)?;
+    let main = first.at(main_path).ok_or_else(|| {
+        let trouble = first.out_of_service().find(|(path, _)| *path == main_path).map(|(_, why)| why);
+        format!("{}; the first log directory has the topics' objects", trouble.unwrap_or_default())
+    })?;
+    let embedded = Arc::new(open_cluster(main_path, main)?);
     embedded.set_first_broker(first_id);
-    let adopted = prepare_objects(&embedded, &first, manifests)?;
+    let adopted = prepare_objects(&embedded, main, manifests)?;
     let brokers = number_of_brokers(&cli, &embedded)?;
     let values = settings(&embedded, &given)?;
     embedded.set_brokers(brokers, values.all().clone()).map_err(|error| error.to_string())?;
@@ -47,8 +56,8 @@ pub async fn run(cli: Cli) -> Result<(), String> {
     for number in 1..brokers {
         let id = first_id.saturating_add(number);
         listeners.push(listen(address(&cli, number)?, "--listen").await?);
-        let dir = cli.data_dir.join(format!("broker.{id}"));
-        dirs.push(open_dir(&dir, id, Some(dirs_cluster(&dirs)))?);
+        let paths: Vec<PathBuf> = cli.data_dir.iter().map(|dir| dir.join(format!("broker.{id}"))).collect();
+        dirs.push(open_dirs(&paths, id, Some(embedded.cluster_id().to_string()))?);
     }
     let running = start_all(&cli, &embedded, &config, dirs, listeners, adopted).await?;
     let probed: Arc<dyn Probed> =
@@ -101,9 +110,14 @@ fn read_manifests(cli: &Cli) -> Result<Vec<Manifest>, String> {
     Ok(all)
 }
 
-fn open_dir(path: &Path, id: i32, cluster_id: Option<String>) -> Result<LogDir, String> {
+/// The directory that has the objects.
+fn main_dir(cli: &Cli) -> Result<&Path, String> {
+    cli.data_dir.first().map(PathBuf::as_path).ok_or_else(|| "--data-dir names no folder".to_owned())
+}
+
+fn open_dirs(paths: &[PathBuf], id: i32, cluster_id: Option<String>) -> Result<Arc<LogDirs>, String> {
     let owner = Owner { cluster_id: cluster_id.as_deref(), node_id: id };
-    LogDir::open(path, owner).map_err(|error| error.to_string())
+    LogDirs::open(paths, owner).map(Arc::new).map_err(|error| error.to_string())
 }
 
 /// Folder of the objects: a name that Apache Kafka passes over, where another one would keep it from starting.
@@ -115,10 +129,6 @@ fn open_cluster(data_dir: &Path, first: &LogDir) -> Result<Embedded, String> {
     })?;
     let files = ObjectFiles::open(data_dir.join(OBJECTS)).map_err(|error| error.to_string())?;
     Embedded::open(files, id).map_err(|error| error.to_string())
-}
-
-fn dirs_cluster(dirs: &[LogDir]) -> String {
-    dirs.first().map(|dir| dir.cluster_id().to_owned()).unwrap_or_default()
 }
 
 /// As many as --brokers says, else the KafkaCluster.
@@ -157,26 +167,26 @@ async fn start_all(
     cli: &Cli,
     embedded: &Arc<Embedded>,
     config: &Arc<BrokerConfig>,
-    dirs: Vec<LogDir>,
+    all_dirs: Vec<Arc<LogDirs>>,
     listeners: Vec<TcpListener>,
     adopted: Adopted,
 ) -> Result<Vec<Running>, String> {
-    let mut starting: Vec<(Arc<Broker>, LogDir, TcpListener)> = Vec::new();
-    for (dir, listener) in dirs.into_iter().zip(listeners) {
+    let mut starting: Vec<(Arc<Broker>, TcpListener)> = Vec::new();
+    for (dirs, listener) in all_dirs.into_iter().zip(listeners) {
+        let Some(dir) = dirs.opened().first() else { continue };
         let id = dir.node_id();
         let port = listener.local_addr().map_err(|error| error.to_string())?.port();
         let info = BrokerInfo { host: advertised_host(cli), port, rack: None, alive: true };
         // Kafka's next leader epoch is above those that it knows: they stay as they are as long as nothing is lost.
         let same_life = dir.kafka_metadata().is_some() && dir.open_mode() == OpenMode::Clean;
-        let epoch = embedded.register(id, info, generation(&dir), same_life);
-        let path = dir.path().to_owned();
-        let broker = Broker::new(id, Advertised::AsRegistered, config.clone(), embedded.clone(), path);
+        let epoch = embedded.register(id, info, generation(&dirs), same_life);
+        let broker = Broker::new(id, Advertised::AsRegistered, config.clone(), embedded.clone(), dirs);
         broker.set_epoch(epoch);
-        starting.push((Arc::new(broker), dir, listener));
+        starting.push((Arc::new(broker), listener));
     }
     let decided = match (adopted, starting.first()) {
-        (Some((adoption, new)), Some((broker, dir, _))) => {
-            let me = Member { broker: broker.id, generation: generation(dir) };
+        (Some((adoption, new)), Some((broker, _))) => {
+            let me = Member { broker: broker.id, generation: generation(&broker.dirs) };
             embedded.decide_adopted(&adoption, &new, me, broker.epoch())
         }
         _ => embedded.decide(),
@@ -185,8 +195,8 @@ async fn start_all(
         warn!(%error, "going on with what was decided before; the next change tries again");
     }
     let mut running = Vec::new();
-    for (broker, dir, listener) in starting {
-        let manager = Manager::new(broker.id, dir, broker.coordination.image());
+    for (broker, listener) in starting {
+        let manager = Manager::new(broker.id, broker.dirs.clone(), broker.coordination.image());
         running.push(Running::start(broker, manager, listener).await);
     }
     Ok(running)
@@ -219,7 +229,7 @@ fn greet(cli: &Cli, embedded: &Embedded, first: i32, brokers: i32) {
          and    kafka-console-consumer.sh --bootstrap-server {server} --topic sample --from-beginning\n\
          Stop with Ctrl-C",
         env!("CARGO_PKG_VERSION"),
-        cli.data_dir.display(),
+        cli.data_dir.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(", "),
         embedded.topics(),
     );
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use kube::Config;
-use milena_storage::{LogDir, Owner};
+use milena_storage::{LogDirs, Owner};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
@@ -44,12 +44,13 @@ pub async fn run(cli: Cli) -> Result<(), String> {
     let api_server =
         Config::infer().await.map_err(|error| format!("cannot find the Kubernetes API server: {error}"))?;
     let owner = Owner { cluster_id: None, node_id: place.broker };
-    let dir = LogDir::open(&cli.data_dir, owner).map_err(|error| error.to_string())?;
-    info!(broker = place.broker, cluster = place.cluster, generation = %generation(&dir), "starting");
+    let dirs = Arc::new(LogDirs::open(&cli.data_dir, owner).map_err(|error| error.to_string())?);
+    let dir = dirs.opened().first().ok_or("no log directory is given")?;
+    info!(broker = place.broker, cluster = place.cluster, generation = %generation(&dirs), "starting");
 
     let id = place.broker;
     let kubernetes = tokio::select! {
-        started = Kubernetes::start(place, generation(&dir), dir.path(), api_server) => started.map_err(|e| e.to_string())?,
+        started = Kubernetes::start(place, generation(&dirs), dir.path(), api_server) => started.map_err(|e| e.to_string())?,
         signal = signals.wait() => {
             info!("{}: stopping, before the cluster was known", signal);
             return Ok(());
@@ -59,16 +60,16 @@ pub async fn run(cli: Cli) -> Result<(), String> {
     let listener = listen(cli.listen, "--listen").await?;
     let kubernetes = Arc::new(kubernetes);
     let config = Arc::new(BrokerConfig::new(layers.in_force(&kubernetes.image().borrow())));
-    let path = dir.path().to_owned();
-    let broker = Arc::new(Broker::new(id, Advertised::ForwardedOnLoopback, config, kubernetes.clone(), path));
+    let broker =
+        Arc::new(Broker::new(id, Advertised::ForwardedOnLoopback, config, kubernetes.clone(), dirs.clone()));
     let mut tasks = JoinSet::new();
     tasks.spawn(follow_settings(broker.clone(), layers));
     tasks.spawn(follow_registration(broker.clone(), kubernetes.clone()));
     // Set once, here.
     let _ = probes.broker.set(broker.clone());
-    let manager = Manager::new(id, dir, kubernetes.image());
+    let manager = Manager::new(id, dirs.clone(), kubernetes.image());
     let running = Running::start(broker.clone(), manager, listener).await;
-    info!(broker = id, listen = %cli.listen, data = %cli.data_dir.display(), "serving Kafka clients");
+    info!(broker = id, listen = %cli.listen, data = %dir.path().display(), "serving Kafka clients");
 
     let outcome = tokio::select! {
         signal = signals.wait() => {

@@ -82,7 +82,7 @@ fn append(root: &Path, len: usize) {
 
 fn open(root: &Path, count: i32) {
     let config = Arc::new(LogConfig::default());
-    let mut dir = LogDir::open(root, OWNER).unwrap();
+    let dir = LogDir::open(root, OWNER).unwrap();
     let bytes = batch(3, 100);
     let start = Watch::start();
     let mut logs: Vec<_> = (0..count)

@@ -26,7 +26,9 @@ mod transactions;
 
 pub use cleaner::{CleanTask, Cleaned};
 pub use config::LogConfig;
-pub use dir::{Generation, LogDir, Owner, PartitionDir, Space, TopicPartition, node_id, remove_directory};
+pub use dir::{
+    Generation, LogDir, LogDirs, Owner, PartitionDir, Space, TopicPartition, node_id, remove_directory,
+};
 pub use epochs::{EpochEnd, EpochEntry};
 pub use error::StorageError;
 pub use log::{AppendInfo, FlushTask, Garbage, Log, LogStart, OpenMode, RecoveryReport};

@@ -11,7 +11,7 @@ pub struct Refusal {
 
 const ADDRESSES: &str = "addresses are given by --listen, and in Kubernetes by the operator; leave it out";
 const DIRECTORY: &str =
-    "the data directory is given by --data-dir, and in Kubernetes by spec.storage; leave it out";
+    "log directories are given on the command line, and in Kubernetes by spec.storage; leave it out";
 const IDENTITY: &str = "broker ids are given by --brokers, and in Kubernetes by spec.brokers; leave it out";
 const QUORUM: &str = "there is no metadata quorum here; leave it out";
 const SECURITY: &str = "encryption and authentication come with a later version; leave it out";

@@ -104,16 +104,20 @@ class Connection:
         """(error code, base offset) of Produce 3, sent again while the broker says that it is not ready."""
 
         def attempt():
-            answer = self.ask(
-                PRODUCE,
-                3,
-                string(None)
-                + struct.pack(">hii", acks, 10_000, 1)
-                + string(topic)
-                + struct.pack(">iii", 1, partition, len(data))
-                + data,
-            )
-            error, offset = struct.unpack_from(">hq", answer, 4 + 2 + len(topic) + 4 + 4)
+            error, offset = self.produce_once(topic, partition, data, acks)
             return None if error in RETRIABLE else (error, offset)
 
         return wait.until(attempt, 20, "an answer to Produce")
+
+    def produce_once(self, topic, partition, data, acks=-1):
+        """(error code, base offset) of Produce 3."""
+        answer = self.ask(
+            PRODUCE,
+            3,
+            string(None)
+            + struct.pack(">hii", acks, 10_000, 1)
+            + string(topic)
+            + struct.pack(">iii", 1, partition, len(data))
+            + data,
+        )
+        return struct.unpack_from(">hq", answer, 4 + 2 + len(topic) + 4 + 4)

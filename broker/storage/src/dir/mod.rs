@@ -1,4 +1,4 @@
-//! A data directory: whose it is, what it remembers of its last life, and the partitions in it.
+//! Data directories: whose they are, what they remember of their last life, and the partitions in them.
 
 mod checkpoints;
 mod clean_shutdown;
@@ -10,6 +10,7 @@ mod meta;
 mod partitions;
 mod properties;
 mod room;
+mod set;
 
 pub(crate) use disk::Disk;
 
@@ -17,18 +18,20 @@ pub use generation::Generation;
 pub use kafka::node_id;
 pub use partitions::{PartitionDir, TopicPartition, remove_directory};
 pub use room::Space;
+pub use set::LogDirs;
 
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::{error::StorageError, fs, log::OpenMode};
 
 use checkpoints::Checkpoints;
-use generation::Boot;
+use generation::{Boot, Seen};
 use lock::DirLock;
 use meta::Meta;
 
@@ -47,29 +50,43 @@ pub struct Owner<'a> {
 pub struct LogDir {
     path: PathBuf,
     meta: Meta,
-    boot: Boot,
+    boot: Mutex<Boot>,
     mode: OpenMode,
     checkpoints: Checkpoints,
     disk: Arc<Disk>,
     _lock: DirLock,
 }
 
-impl LogDir {
-    /// Opens a data directory, made where it is missing.
-    ///
-    /// # Errors
-    /// [`StorageError::DirInUse`], [`StorageError::DirNotWritable`], [`StorageError::WrongOwner`], or a file in it
-    /// that cannot be read.
-    pub fn open(path: &Path, owner: Owner<'_>) -> Result<LogDir, StorageError> {
+/// A directory that is locked and not open yet: nothing in it was changed, but for what names its owner.
+#[derive(Debug)]
+struct Claimed {
+    path: PathBuf,
+    meta: Meta,
+    clean: bool,
+    disk: Arc<Disk>,
+    lock: DirLock,
+}
+
+impl Claimed {
+    fn claim(path: &Path, owner: Owner<'_>) -> Result<Claimed, StorageError> {
         fs::create_dir_all(path)
             .map_err(|source| StorageError::DirNotWritable { path: path.to_path_buf(), source })?;
         let lock = DirLock::acquire(path)?;
         let disk = Disk::open(path)?;
         let meta = Meta::load_or_create(path, owner)?;
         let clean = clean_shutdown::exists(path);
-        let mut boot = Boot::load(path, clean)?;
-        if kafka::has_metadata(path) {
-            boot.keep_kafka_epoch(clean_shutdown::broker_epoch(path)?);
+        Ok(Claimed { path: path.to_path_buf(), meta, clean, disk, lock })
+    }
+
+    fn seen(&self) -> Result<Seen, StorageError> {
+        let stored = Boot::read(&self.path)?;
+        Ok(Seen { directory_id: self.meta.directory_id, stored, clean: self.clean })
+    }
+
+    fn open(self, mut boot: Boot) -> Result<LogDir, StorageError> {
+        let Claimed { path, meta, clean, disk, lock } = self;
+        if kafka::has_metadata(&path) {
+            boot.keep_kafka_epoch(clean_shutdown::broker_epoch(&path)?);
         }
         let mode = match (clean, boot.recovered_on_this_boot()) {
             (true, _) => OpenMode::Clean,
@@ -77,18 +94,29 @@ impl LogDir {
             (false, false) => OpenMode::Recover,
         };
         // The generation first: a crash between the two must not look like a crash with the old one.
-        boot.store(path)?;
-        clean_shutdown::remove_marker(path)?;
-        partitions::purge_deleted(path)?;
-        Ok(LogDir {
-            checkpoints: Checkpoints::load(path)?,
-            path: path.to_path_buf(),
-            meta,
-            boot,
-            mode,
-            disk,
-            _lock: lock,
-        })
+        boot.store(&path)?;
+        clean_shutdown::remove_marker(&path)?;
+        partitions::purge_deleted(&path)?;
+        let checkpoints = Checkpoints::load(&path)?;
+        Ok(LogDir { path, meta, boot: Mutex::new(boot), mode, checkpoints, disk, _lock: lock })
+    }
+}
+
+impl LogDir {
+    /// Opens the only data directory of a broker, made where it is missing.
+    ///
+    /// # Errors
+    /// [`StorageError::DirInUse`], [`StorageError::DirNotWritable`], [`StorageError::WrongOwner`], or a file in it
+    /// that cannot be read.
+    pub fn open(path: &Path, owner: Owner<'_>) -> Result<LogDir, StorageError> {
+        let claimed = Claimed::claim(path, owner)?;
+        let mut started = generation::start(vec![claimed.seen()?], &fs::boot_id());
+        match started.boots.pop() {
+            Some(boot) => claimed.open(boot),
+            None => {
+                Err(StorageError::BadFile { path: path.to_path_buf(), reason: "no generation".to_owned() })
+            }
+        }
     }
 
     /// The directory.
@@ -113,7 +141,7 @@ impl LogDir {
 
     /// What changes whenever the directory may have lost acknowledged records.
     pub fn generation(&self) -> Generation {
-        self.boot.generation()
+        self.boot.lock().generation()
     }
 
     /// How much of the logs can be relied on in this start.
@@ -126,9 +154,10 @@ impl LogDir {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn mark_recovered(&mut self) -> Result<(), StorageError> {
-        self.boot.mark_recovered();
-        self.boot.store(&self.path)
+    pub fn mark_recovered(&self) -> Result<(), StorageError> {
+        let mut boot = self.boot.lock();
+        boot.mark_recovered();
+        boot.store(&self.path)
     }
 
     /// All logs are closed in order ([`Log::close_clean`](crate::Log::close_clean)): syncs everything in the
@@ -140,7 +169,7 @@ impl LogDir {
     pub fn mark_clean_shutdown(&self, broker_epoch: i64) -> Result<(), StorageError> {
         self.sync_all()?;
         // Kafka's controller takes another epoch than the one that it gave for a sign that the stop was not clean.
-        clean_shutdown::write(&self.path, self.boot.kafka_epoch().unwrap_or(broker_epoch))
+        clean_shutdown::write(&self.path, self.boot.lock().kafka_epoch().unwrap_or(broker_epoch))
     }
 
     /// Everything in the directory is made durable with one system call, which is cheaper than a call for each of

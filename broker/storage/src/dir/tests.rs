@@ -51,7 +51,7 @@ fn a_directory_that_cannot_be_made_is_one_clear_error() {
 fn the_marker_is_gone_while_the_broker_runs() {
     let dir = tempfile::tempdir().unwrap();
     let marker = dir.path().join(".kafka_cleanshutdown");
-    let mut first = open(dir.path());
+    let first = open(dir.path());
     assert_eq!(first.open_mode(), OpenMode::Recover);
     let generation = first.generation();
     first.mark_recovered().unwrap();

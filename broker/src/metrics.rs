@@ -1,6 +1,6 @@
 //! What a broker counts, in the Prometheus text format.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -8,6 +8,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use milena_storage::CleanStats;
 use tracing::info;
 
 use crate::{api::TABLE, partitions::Hosted};
@@ -35,10 +36,62 @@ pub struct Metrics {
     pub full_log_directories: Gauge,
     /// Logs on disk that no object knows: kept, not served.
     pub unknown_logs: Gauge,
+    /// The compaction of logs.
+    pub cleaner: Arc<CleanerMetrics>,
     /// Open connections.
     pub connections: Gauge,
     /// 1 while the control plane can be reached.
     pub coordination_reachable: Gauge,
+}
+
+/// What the cleaner counts.
+#[derive(Default)]
+pub struct CleanerMetrics {
+    /// Cleanings that were finished.
+    pub runs: Counter,
+    /// Bytes that they read.
+    pub bytes_read: Counter,
+    /// Bytes that they wrote.
+    pub bytes_written: Counter,
+    /// How full the last one's memory for keys was, percent.
+    pub map_percent: Gauge,
+    /// The part of the dirtiest log that is not compacted yet, percent.
+    pub max_dirty_percent: Gauge,
+    /// Logs that are not compacted any more because they are corrupt.
+    pub uncleanable_partitions: Gauge,
+}
+
+impl CleanerMetrics {
+    /// One more cleaning.
+    pub fn count(&self, stats: &CleanStats) {
+        self.runs.inc();
+        self.bytes_read.inc_by(stats.bytes_read);
+        self.bytes_written.inc_by(stats.bytes_written);
+        self.map_percent.set(i64::try_from(stats.map_percent).unwrap_or(100));
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        let counters = [
+            ("cleaner_runs", "Cleanings of compacted logs", &self.runs),
+            ("cleaner_read_bytes", "Bytes that cleanings read", &self.bytes_read),
+            ("cleaner_written_bytes", "Bytes that cleanings wrote", &self.bytes_written),
+        ];
+        for (name, help, counter) in counters {
+            registry.register(name, help, counter.clone());
+        }
+        let gauges = [
+            ("cleaner_buffer_percent", "How full the last cleaning's memory for keys was", &self.map_percent),
+            ("cleaner_max_dirty_percent", "Uncompacted part of the dirtiest log", &self.max_dirty_percent),
+            (
+                "uncleanable_partitions",
+                "Logs that are not compacted any more because they are corrupt",
+                &self.uncleanable_partitions,
+            ),
+        ];
+        for (name, help, gauge) in gauges {
+            registry.register(name, help, gauge.clone());
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -96,8 +149,11 @@ impl Default for Metrics {
         let connections = gauge("connections", "Open connections");
         let coordination_reachable =
             gauge("coordination_reachable", "1 while the control plane can be reached");
+        let cleaner = Arc::<CleanerMetrics>::default();
+        cleaner.register(&mut registry);
         Metrics {
             registry,
+            cleaner,
             requests: RequestCounters { by_key },
             bytes_in,
             bytes_out,

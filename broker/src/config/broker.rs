@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::values::{Typed, Values};
+use super::values::{Millionths, Rate, Typed, Values};
 
 macro_rules! broker_config {
     ($($(#[$doc:meta])* $field:ident: $type:ty = $name:literal;)*) => {
@@ -61,6 +61,16 @@ broker_config! {
     cleaner_enabled: bool = "log.cleaner.enable";
     /// How often logs to compact are looked for.
     cleaner_backoff: Duration = "log.cleaner.backoff.ms";
+    /// Logs that are compacted at a time.
+    cleaner_threads: usize = "log.cleaner.threads";
+    /// Memory of all cleaner threads for keys, in bytes.
+    cleaner_dedupe_bytes: usize = "log.cleaner.dedupe.buffer.size";
+    /// How much of that is used.
+    cleaner_load_factor: Millionths = "log.cleaner.io.buffer.load.factor";
+    /// Memory of all cleaner threads for reading and writing, in bytes.
+    cleaner_io_bytes: usize = "log.cleaner.io.buffer.size";
+    /// Most bytes a second that all cleaner threads read and write.
+    cleaner_rate: Rate = "log.cleaner.io.max.bytes.per.second";
     /// How often recovery points are written.
     recovery_checkpoint: Duration = "log.flush.offset.checkpoint.interval.ms";
     /// How long an idle producer's sequences are remembered, in milliseconds.

@@ -8,7 +8,7 @@ use milena_storage::LogConfig;
 
 use super::{
     BrokerConfig,
-    values::{Typed, Values},
+    values::{Millionths, Typed, Values},
 };
 
 /// What appends, reads and retention of a topic go by.
@@ -59,6 +59,8 @@ impl TopicConfig {
                 cleanup_compact: cleans("compact"),
                 delete_retention_ms: settings.get("delete.retention.ms"),
                 min_compaction_lag_ms: settings.get("min.compaction.lag.ms"),
+                max_compaction_lag_ms: settings.get("max.compaction.lag.ms"),
+                min_cleanable_dirty_millionths: settings.get::<Millionths>("min.cleanable.dirty.ratio").0,
                 flush_messages: settings.get("flush.messages"),
                 flush_ms: settings.get("flush.ms"),
                 file_delete_delay: settings.get::<Duration>("file.delete.delay.ms"),

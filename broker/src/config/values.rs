@@ -96,6 +96,31 @@ impl Typed for usize {
     }
 }
 
+/// A number with a fraction, from 0 on, in millionths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Millionths(pub u32);
+
+impl Typed for Millionths {
+    // Such a cast saturates, and NaN is 0.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    fn read(text: &str) -> Millionths {
+        Millionths((text.trim().parse().unwrap_or(0.0_f64) * 1e6).round() as u32)
+    }
+}
+
+/// Bytes a second, as Kafka has them: a number with a fraction, of which the largest is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate(pub Option<u64>);
+
+impl Typed for Rate {
+    // Such a cast saturates, and NaN is 0.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    fn read(text: &str) -> Rate {
+        let bytes = text.trim().parse().unwrap_or(f64::MAX) as u64;
+        Rate((bytes < u64::MAX).then_some(bytes))
+    }
+}
+
 impl Typed for bool {
     fn read(text: &str) -> bool {
         text.trim().eq_ignore_ascii_case("true")

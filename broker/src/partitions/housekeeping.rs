@@ -26,7 +26,7 @@ impl Housekeeping {
         self.since_retention += passed;
         self.since_checkpoint = self.since_checkpoint.saturating_add(passed);
         let view = broker.view();
-        self.cleaner.look(&view.hosted, &config, passed);
+        self.cleaner.look(&view.hosted, &config, &broker.metrics.cleaner, passed);
         if self.since_retention >= config.retention_check {
             self.since_retention = Duration::ZERO;
             view.hosted.replicas().for_each(retain);
@@ -53,6 +53,8 @@ impl Housekeeping {
     /// # Errors
     /// Something could not be written.
     pub fn close(&mut self, dir: &LogDir, all: &[Arc<Partition>]) -> Result<(), StorageError> {
+        self.cleaner.stop();
+        let cleaned = cleaned_to(dir, all);
         let mut points = Vec::with_capacity(all.len());
         for replica in all.iter().filter(|replica| replica.lies_in(dir)) {
             if let Some(mut log) = replica.take_log() {
@@ -60,7 +62,7 @@ impl Housekeeping {
             }
         }
         dir.write_recovery_points(points.iter().map(|(tp, point)| (tp, *point)))?;
-        write_offsets(dir, all)
+        write_offsets(dir, all, &cleaned)
     }
 }
 
@@ -92,16 +94,27 @@ fn checkpoint(dir: &LogDir, all: &[Arc<Partition>]) -> Result<(), StorageError> 
         .filter_map(|replica| Some((name(replica), replica.with_log(|log| log.recovery_point())?)))
         .collect();
     dir.write_recovery_points(points.iter().map(|(tp, point)| (tp, *point)))?;
-    write_offsets(dir, all)
+    write_offsets(dir, all, &cleaned_to(dir, all))
 }
 
-fn write_offsets(dir: &LogDir, all: &[Arc<Partition>]) -> Result<(), StorageError> {
+/// How far each compacted log of a directory has been compacted.
+fn cleaned_to(dir: &LogDir, all: &[Arc<Partition>]) -> Vec<(TopicPartition, i64)> {
+    let here = all.iter().filter(|replica| replica.lies_in(dir));
+    here.filter_map(|replica| Some((name(replica), replica.cleaned_to()?))).collect()
+}
+
+fn write_offsets(
+    dir: &LogDir,
+    all: &[Arc<Partition>],
+    cleaned: &[(TopicPartition, i64)],
+) -> Result<(), StorageError> {
     let collect = |offset: fn(&Partition) -> i64| -> Vec<(TopicPartition, i64)> {
         let here = all.iter().filter(|replica| replica.lies_in(dir));
         here.map(|replica| (name(replica), offset(replica))).collect()
     };
     let starts = collect(|replica| replica.reader().log_start_offset());
     dir.write_log_start_offsets(starts.iter().map(|(tp, offset)| (tp, *offset)))?;
+    dir.write_cleaner_offsets(cleaned.iter().map(|(tp, offset)| (tp, *offset)))?;
     let watermarks = collect(Partition::high_watermark);
     dir.write_high_watermarks(watermarks.iter().map(|(tp, offset)| (tp, *offset)))
 }

@@ -9,7 +9,8 @@ use milena_records::TimestampType;
 pub struct LogConfig {
     /// `segment.bytes`: a segment that would grow beyond it is sealed. At most `i32::MAX`.
     pub segment_bytes: u32,
-    /// `segment.ms`: a segment whose first record is older is sealed at the next append.
+    /// `segment.ms`: a segment whose first record is older is sealed at the next append. A compacted log also seals
+    /// one that is older than `max_compaction_lag_ms`.
     pub segment_ms: i64,
     /// `segment.jitter.ms`: up to so much is taken from `segment_ms`, so that not all logs roll at once.
     pub segment_jitter_ms: i64,
@@ -29,6 +30,10 @@ pub struct LogConfig {
     pub delete_retention_ms: i64,
     /// `min.compaction.lag.ms`: how long a record stays uncompacted at least.
     pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`: how long a record may stay uncompacted.
+    pub max_compaction_lag_ms: i64,
+    /// `min.cleanable.dirty.ratio` in millionths: a log of which no more is uncompacted can wait.
+    pub min_cleanable_dirty_millionths: u32,
     /// `flush.messages`: so many unflushed records call for a flush.
     pub flush_messages: i64,
     /// `flush.ms`: so long after the last flush calls for another.
@@ -56,6 +61,8 @@ impl Default for LogConfig {
             cleanup_compact: false,
             delete_retention_ms: 24 * HOUR_MS,
             min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
+            min_cleanable_dirty_millionths: 500_000,
             flush_messages: i64::MAX,
             flush_ms: i64::MAX,
             file_delete_delay: Duration::from_secs(60),

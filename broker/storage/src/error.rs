@@ -114,6 +114,14 @@ pub enum StorageError {
         /// The log's directory.
         path: PathBuf,
     },
+    /// A cleaning of the log ended early: it was told to, or has to wait. The log is as before.
+    #[error("the cleaning of {path} was given up: {reason}")]
+    CleaningStopped {
+        /// The log's directory.
+        path: PathBuf,
+        /// Why.
+        reason: &'static str,
+    },
     /// The log was deleted.
     #[error("the log {path} was deleted")]
     Deleted {

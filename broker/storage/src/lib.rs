@@ -24,7 +24,7 @@ mod reader;
 mod segment;
 mod transactions;
 
-pub use cleaner::{CleanTask, Cleaned};
+pub use cleaner::{CleanStats, CleanTask, Cleanable, Cleaned, CleanerLimits, Pace, Throttle};
 pub use config::LogConfig;
 pub use dir::{
     Generation, LogDir, LogDirs, Owner, PartitionDir, Space, TopicPartition, node_id, remove_directory,

@@ -11,7 +11,7 @@ use std::{
 };
 
 use milena_records::{Batch, BatchBuilder, Batches, Compression};
-use milena_storage::{Log, LogConfig, OpenMode};
+use milena_storage::{CleanerLimits, Log, LogConfig, OpenMode};
 use proptest::prelude::*;
 use support::{NOW, append, open, read_all, scratch, start};
 
@@ -24,6 +24,7 @@ fn config() -> Arc<LogConfig> {
         cleanup_delete: false,
         cleanup_compact: true,
         delete_retention_ms: DAY,
+        min_cleanable_dirty_millionths: 0,
         ..LogConfig::default()
     })
 }
@@ -52,7 +53,7 @@ fn newest(records: &[(i64, Vec<u8>, Value)]) -> BTreeMap<Vec<u8>, (i64, Value)> 
 
 fn clean(log: &mut Log, now_ms: i64) -> bool {
     let Some(task) = log.clean_task(now_ms, log.log_end_offset()).unwrap() else { return false };
-    let cleaned = task.run().unwrap();
+    let cleaned = task.run(&CleanerLimits::default(), &()).unwrap();
     log.install(cleaned).unwrap().remove().unwrap();
     true
 }
@@ -131,7 +132,7 @@ impl Model {
 
     fn kill_installing(&mut self, gone: usize) {
         let Some(task) = self.log.clean_task(NOW, self.log.log_end_offset()).unwrap() else { return };
-        let _ = task.run().unwrap();
+        let _ = task.run(&CleanerLimits::default(), &()).unwrap();
         let cleaned = names(&self.dir, ".log.cleaned");
         // One segment after the other is put in place: the later ones still have the names of before.
         let Some(first) = cleaned.first() else { return };
@@ -162,7 +163,7 @@ impl Model {
             Op::KilledInstalling { gone } => self.kill_installing(*gone),
             Op::KilledCleaning => {
                 if let Some(task) = self.log.clean_task(NOW, self.log.log_end_offset()).unwrap() {
-                    let _ = task.run().unwrap();
+                    let _ = task.run(&CleanerLimits::default(), &()).unwrap();
                 }
                 self.open(OpenMode::SameBoot);
             }
@@ -233,22 +234,51 @@ fn tombstones_stay_for_readers_and_then_go() {
     append(&mut log, &one(b"gone", Some(b"value"), NOW)).unwrap();
     append(&mut log, &one(b"gone", None, NOW)).unwrap();
     append(&mut log, &one(b"kept", Some(b"value"), NOW)).unwrap();
-    log.roll(NOW).unwrap();
-    assert!(clean(&mut log, NOW + 2 * DAY));
-    let keys = |log: &Log| -> Vec<(Vec<u8>, Value)> {
-        records(log).into_iter().map(|(_, key, value)| (key, value)).collect()
+    let mut again = |now_ms: i64| -> Vec<(Vec<u8>, Value)> {
+        append(&mut log, &one(b"last", Some(b"value"), NOW)).unwrap();
+        log.roll(NOW).unwrap();
+        assert!(clean(&mut log, now_ms));
+        records(&log).into_iter().map(|(_, key, value)| (key, value)).collect()
     };
-    let kept = (b"kept".to_vec(), Some(b"value".to_vec()));
-    assert_eq!(keys(&log), [(b"gone".to_vec(), None), kept.clone()]);
-    append(&mut log, &one(&[b'x'; 200], Some(&[b'y'; 100]), NOW)).unwrap();
+    let value = Some(b"value".to_vec());
+    let (gone, kept, last) =
+        ((b"gone".to_vec(), None), (b"kept".to_vec(), value.clone()), (b"last".to_vec(), value));
+    // Its time begins with the first cleaning, however old it is.
+    let first = NOW + 30 * DAY;
+    assert_eq!(again(first), [gone.clone(), kept.clone(), last.clone()]);
+    assert_eq!(again(first + DAY - 1), [gone, kept.clone(), last.clone()]);
+    assert_eq!(again(first + DAY), [kept, last]);
+}
+
+#[test]
+fn a_log_waits_until_enough_of_it_is_new_or_for_too_long() {
+    let dir = scratch();
+    let lazy = LogConfig { min_cleanable_dirty_millionths: 500_000, ..LogConfig::clone(&config()) };
+    let mut log = Log::create(dir.path(), None, Arc::new(lazy.clone()), NOW).unwrap();
+    let value = [b'v'; 200];
+    for key in 0..4u8 {
+        append(&mut log, &one(&[key], Some(&value), NOW)).unwrap();
+    }
     log.roll(NOW).unwrap();
-    assert!(clean(&mut log, NOW + DAY - 1));
-    assert_eq!(keys(&log).len(), 3);
-    append(&mut log, &one(&[b'x'; 200], Some(&[b'z'; 250]), NOW)).unwrap();
+    assert!(clean(&mut log, NOW), "all of it is new");
+    for key in 4..9u8 {
+        log.roll(NOW).unwrap();
+        let found = log.cleanable(NOW, log.log_end_offset()).unwrap().unwrap();
+        assert_eq!(found.is_due(), key == 9, "{found:?}");
+        append(&mut log, &one(&[key], Some(&value), NOW)).unwrap();
+    }
     log.roll(NOW).unwrap();
-    assert!(clean(&mut log, NOW + DAY + 1));
-    assert_eq!(keys(&log).first(), Some(&kept));
-    assert_eq!(keys(&log).len(), 2);
+    assert!(clean(&mut log, NOW), "more than half is new");
+
+    let hasty = LogConfig { max_compaction_lag_ms: 1_000, ..lazy };
+    append(&mut log, &one(b"x", Some(&value), NOW)).unwrap();
+    log.set_config(Arc::new(hasty));
+    log.roll_for_compaction(NOW + 1_000).unwrap();
+    assert!(!clean(&mut log, NOW + 1_000));
+    log.roll_for_compaction(NOW + 1_001).unwrap();
+    assert_eq!(log.cleanable(NOW + 1_001, 100).unwrap().unwrap().overdue_ms, 1);
+    assert!(clean(&mut log, NOW + 1_001), "nobody appends any more, and it is cleaned");
+    assert_eq!(log.first_dirty_offset(), log.log_end_offset());
 }
 
 #[test]
@@ -266,7 +296,7 @@ fn young_records_open_transactions_and_what_is_not_replicated_wait() {
     append(&mut log, &builder.build().unwrap()).unwrap();
     log.roll(NOW).unwrap();
     let task = log.clean_task(NOW + 1000, 2).unwrap().unwrap();
-    let cleaned = task.run().unwrap();
+    let cleaned = task.run(&CleanerLimits::default(), &()).unwrap();
     log.install(cleaned).unwrap().remove().unwrap();
     assert_eq!(records(&log).len(), 2);
 }

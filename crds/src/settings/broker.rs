@@ -1,8 +1,8 @@
 //! Settings of brokers that work here, or that users commonly set and that do no harm, sorted by name.
 
 use super::row::{
-    NO_CLEANER, NO_POOLS, NO_PURGATORY, NO_REPLICATION, NO_TRANSACTIONS, OWN_SIZE, any_int, inherited, int,
-    long, setting, short,
+    NO_POOLS, NO_PURGATORY, NO_REPLICATION, NO_TRANSACTIONS, OWN_SIZE, any_int, inherited, int, long,
+    setting, short,
 };
 use super::{Kind, Setting};
 
@@ -121,8 +121,12 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "15000",
         "Pause of the cleaner when nothing needs compaction.",
     ),
-    setting("log.cleaner.dedupe.buffer.size", long(0), "134217728", "Memory of the cleaner for keys.")
-        .without_effect(NO_CLEANER),
+    setting(
+        "log.cleaner.dedupe.buffer.size",
+        long(0),
+        "134217728",
+        "Memory of the cleaner's threads for keys, 24 bytes each. A log with more new keys is compacted in several passes.",
+    ),
     default_of!("log.cleaner.delete.retention.ms", "delete.retention.ms"),
     setting("log.cleaner.enable", Kind::Bool, "true", "Compact the topics whose cleanup.policy says so.")
         .restart(),
@@ -131,21 +135,23 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         Kind::Double(0.0, 1.0),
         "0.9",
         "How full the memory for keys may get.",
-    )
-    .without_effect(NO_CLEANER),
-    setting("log.cleaner.io.buffer.size", int(0), "524288", "Memory of the cleaner for reading and writing.")
-        .without_effect(NO_CLEANER),
+    ),
+    setting(
+        "log.cleaner.io.buffer.size",
+        int(0),
+        "524288",
+        "Memory of the cleaner's threads for reading and writing.",
+    ),
     setting(
         "log.cleaner.io.max.bytes.per.second",
         Kind::Double(0.0, f64::MAX),
         "1.7976931348623157E308",
-        "Most bytes a second that the cleaner reads and writes.",
-    )
-    .without_effect(NO_CLEANER),
+        "Most bytes a second that the cleaner's threads read and write, together and on average.",
+    ),
     default_of!("log.cleaner.max.compaction.lag.ms", "max.compaction.lag.ms"),
     default_of!("log.cleaner.min.cleanable.ratio", "min.cleanable.dirty.ratio"),
     default_of!("log.cleaner.min.compaction.lag.ms", "min.compaction.lag.ms"),
-    setting("log.cleaner.threads", int(0), "1", "Threads of the cleaner.").without_effect(NO_CLEANER),
+    setting("log.cleaner.threads", int(0), "1", "How many logs are compacted at a time."),
     default_of!("log.cleanup.policy", "cleanup.policy"),
     setting(
         "log.dir.reserved.bytes",

@@ -28,9 +28,6 @@ pub(super) const ZSTD: Kind = Kind::Int(Range::new(-131_072, 22));
 pub(super) const NO_TIERS: &str = "there is no tiered storage";
 /// Why settings of replication change nothing.
 pub(super) const NO_REPLICATION: &str = "replication comes with a later version";
-/// Why some settings of compaction change nothing.
-pub(super) const NO_CLEANER: &str =
-    "one cleaner of fixed size compacts one log at a time, once half of the log is new";
 /// Why settings of transactions change nothing.
 pub(super) const NO_TRANSACTIONS: &str = "transactions come with a later version";
 /// Why sizes of buffers change nothing.

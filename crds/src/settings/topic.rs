@@ -1,8 +1,8 @@
 //! Every setting of topics in Kafka 4.3, sorted by name.
 
 use super::row::{
-    CLEANUP, COMPRESSION, GZIP, HOUR, LZ4, MINUTE, NO_CLEANER, NO_REPLICATION, NO_TIERS, TIMESTAMP, ZSTD,
-    int, long, same, setting,
+    CLEANUP, COMPRESSION, GZIP, HOUR, LZ4, MINUTE, NO_REPLICATION, NO_TIERS, TIMESTAMP, ZSTD, int, long,
+    same, setting,
 };
 use super::{Kind, Setting, Synonym};
 
@@ -92,7 +92,7 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
         "9223372036854775807",
         "A record is compacted at the latest after this time.",
     )
-    .from(&[same("log.cleaner.max.compaction.lag.ms")]).without_effect(NO_CLEANER),
+    .from(&[same("log.cleaner.max.compaction.lag.ms")]),
     setting(
         "max.message.bytes",
         int(0),
@@ -127,7 +127,7 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
         "0.5",
         "Share of a log that is not compacted yet from which on compaction is worth while.",
     )
-    .from(&[same("log.cleaner.min.cleanable.ratio")]).without_effect(NO_CLEANER),
+    .from(&[same("log.cleaner.min.cleanable.ratio")]),
     setting("min.compaction.lag.ms", long(0), "0", "A record stays as it is for at least this time before it is compacted.")
         .from(&[same("log.cleaner.min.compaction.lag.ms")]),
     setting(

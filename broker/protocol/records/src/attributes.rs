@@ -175,6 +175,12 @@ impl Attributes {
         }
     }
 
+    /// The same with these bits clear.
+    #[must_use]
+    pub const fn without(self, bits: i16) -> Self {
+        Self(self.0 & !bits)
+    }
+
     /// The same with these bits set.
     #[must_use]
     pub const fn with(self, bits: i16) -> Self {

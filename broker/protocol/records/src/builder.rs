@@ -8,13 +8,18 @@ use crate::header::{
     NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP,
 };
 use crate::record::NewRecord;
-use crate::{Attributes, CONTROL_BIT, Codec, Header, RecordsError, TRANSACTIONAL_BIT, TimestampType};
+use crate::{
+    Attributes, CONTROL_BIT, Codec, DELETE_HORIZON_BIT, Header, RecordsError, TRANSACTIONAL_BIT,
+    TimestampType,
+};
 
 /// Builds one batch, record by record.
 #[derive(Debug, Clone)]
 pub struct BatchBuilder {
     header: BatchHeader,
     codec: Codec,
+    /// Offset of the last record of the batch of which this one holds the rest.
+    covers: Option<i64>,
     /// The records, not compressed.
     encoded: Vec<u8>,
 }
@@ -38,7 +43,41 @@ impl BatchBuilder {
             base_sequence: NO_SEQUENCE,
             record_count: 0,
         };
-        Self { header, codec: Codec::default(), encoded: Vec::new() }
+        Self { header, codec: Codec::default(), covers: None, encoded: Vec::new() }
+    }
+
+    /// For those records that are left of a batch: its offsets, sequences, leader epoch, flags and codec stay those
+    /// of the whole.
+    ///
+    /// # Errors
+    /// [`RecordsError::UnknownCompression`].
+    pub fn rest_of(whole: &BatchHeader) -> Result<Self, RecordsError> {
+        let mut builder = Self::new(whole.base_offset);
+        builder.codec = whole.compression()?.into();
+        builder.covers = Some(whole.last_offset());
+        let empty = builder.header;
+        let has_base = whole.attributes.has_delete_horizon();
+        let max_timestamp = match whole.timestamp_type() {
+            TimestampType::CreateTime => NO_TIMESTAMP,
+            TimestampType::LogAppendTime => whole.max_timestamp,
+        };
+        builder.header = BatchHeader {
+            last_offset_delta: empty.last_offset_delta,
+            base_timestamp: if has_base { whole.base_timestamp } else { empty.base_timestamp },
+            max_timestamp,
+            record_count: 0,
+            ..*whole
+        };
+        Ok(builder)
+    }
+
+    /// Sets the time from which on compaction may drop the batch's tombstones or transaction marker (KIP-534), in
+    /// milliseconds. Timestamps are then relative to it, so it comes before the first record.
+    #[must_use]
+    pub fn delete_horizon(mut self, horizon_ms: i64) -> Self {
+        self.header.attributes = self.header.attributes.with(DELETE_HORIZON_BIT);
+        self.header.base_timestamp = horizon_ms;
+        self
     }
 
     /// Compresses the records with this codec.
@@ -133,7 +172,7 @@ impl BatchBuilder {
             .and_then(|delta| i32::try_from(delta).ok())
             .filter(|delta| *delta > header.last_offset_delta)
             .ok_or(out_of_order)?;
-        if header.record_count == 0 {
+        if header.record_count == 0 && !header.attributes.has_delete_horizon() {
             header.base_timestamp = timestamp;
         }
         let timestamp_delta = timestamp.wrapping_sub(header.base_timestamp);
@@ -160,6 +199,11 @@ impl BatchBuilder {
         if self.header.record_count == 0 {
             return Err(RecordsError::Empty);
         }
-        assemble(self.header, self.codec, &self.encoded)
+        let mut header = self.header;
+        if let Some(last_offset) = self.covers {
+            let delta = last_offset.saturating_sub(header.base_offset);
+            header.last_offset_delta = i32::try_from(delta).unwrap_or(header.last_offset_delta);
+        }
+        assemble(header, self.codec, &self.encoded)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::batches::entry_len;
 use crate::reader::Reader;
-use crate::{Attributes, Compression, Fault, RecordsError, TimestampType};
+use crate::{Attributes, Compression, DELETE_HORIZON_BIT, Fault, RecordsError, TimestampType};
 
 /// Bytes before the records: the whole header.
 pub const HEADER_LEN: usize = 61;
@@ -225,6 +225,29 @@ pub fn restamped_header(
 }
 
 impl BatchHeader {
+    /// The header of the batch when compaction has taken all of its records: offsets, producer and sequences stay, so
+    /// that whoever reads it knows the producer (as Kafka's `DefaultRecordBatch.writeEmptyHeader`). It is the whole
+    /// batch.
+    #[must_use]
+    pub fn emptied(&self) -> Self {
+        let attributes = self.attributes.with_compression(Compression::None).without(DELETE_HORIZON_BIT);
+        let emptied = Self {
+            batch_length: MIN_BATCH_LENGTH,
+            attributes,
+            base_timestamp: NO_TIMESTAMP,
+            record_count: 0,
+            ..*self
+        };
+        emptied.with_crc_of(&[])
+    }
+
+    /// When tombstones and transaction markers of the batch may go, in milliseconds, where a cleaning has set it
+    /// (KIP-534).
+    #[must_use]
+    pub fn delete_horizon(&self) -> Option<i64> {
+        self.attributes.has_delete_horizon().then_some(self.base_timestamp)
+    }
+
     /// The header with the CRC of its own covered fields followed by `records`.
     #[must_use]
     pub fn with_crc_of(self, records: &[u8]) -> Self {

@@ -1,52 +1,63 @@
-//! Compaction: of all records with the same key the newest one stays (`cleanup.policy=compact`).
+//! Compaction: of all records with the same key the newest one stays (`cleanup.policy=compact`), as in Kafka.
 //!
 //! A cleaning has three parts, of which only the first and the last hold up appends: [`Log::clean_task`] takes the
-//! sealed segments, [`CleanTask::run`] writes new ones beside them, [`Log::install`] puts these in their place.
+//! sealed segments, [`CleanTask::run`] writes new ones beside them, [`Log::install`] puts these in their place. A run
+//! reads the log twice: what is new since the last cleaning, to learn the newest offset of each key
+//! (`offset_map`), and everything, to write what stays (`filter`, `transactions`).
 //!
-//! Batches of transactions and control batches stay as they are: whether their records count is not known here.
+//! Offsets never change, and a batch keeps its header: of what goes, gaps are left. Tombstones and markers of
+//! transactions first get a time at which they may go, in the header of their batch (KIP-534), and go in a cleaning
+//! after that time.
 
+mod candidate;
+mod filter;
 mod install;
 mod offset_map;
-mod rewrite;
+mod task;
+mod throttle;
+mod transactions;
+mod writer;
 
-use std::{collections::HashSet, fs::File, path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
-use crate::{
-    config::LogConfig,
-    error::StorageError,
-    fs::{self, Access, failed},
-    index::SegmentIndex,
-    log::{Log, Shared},
-    num::to_u64,
-    segment::{IndexBuilder, Scanned, Segment, file_name},
-};
+use crate::{error::StorageError, index::SegmentIndex, segment::Segment};
 
-use offset_map::OffsetMap;
-use rewrite::{Kept, Survivors};
+pub use candidate::Cleanable;
+pub use task::CleanTask;
+pub use throttle::Throttle;
 
 pub(crate) use install::adopt_swaps;
 
-/// Kafka's default of `min.cleanable.dirty.ratio`, in percent: a log of which less is uncleaned can wait.
-const MIN_DIRTY_PERCENT: u64 = 50;
-/// Bytes collected before they are written.
-const WRITE_BYTES: usize = 1 << 20;
+/// What one cleaning may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CleanerLimits {
+    /// Memory for the newest offsets of keys, 24 bytes a key (`log.cleaner.dedupe.buffer.size`).
+    pub map_bytes: usize,
+    /// How much of it is used, percent (`log.cleaner.io.buffer.load.factor`).
+    pub map_load_percent: usize,
+    /// Memory for reading, and as much again for writing (`log.cleaner.io.buffer.size`). A larger batch takes what it
+    /// needs.
+    pub io_bytes: usize,
+}
 
-/// A cleaning that can run without the log's lock.
-#[derive(Debug)]
-#[must_use = "nothing is cleaned before it has run"]
-pub struct CleanTask {
-    shared: Arc<Shared>,
-    config: Arc<LogConfig>,
-    /// Sealed segments from the start of the log on.
-    sources: Vec<Arc<Segment>>,
-    /// Base offset of the segment behind them.
-    sources_end: i64,
-    /// Records below it have been cleaned before.
-    first_dirty: i64,
-    /// The newest batch of each producer, by its last offset: it stays, so that the producer is known again.
-    newest_batches: HashSet<i64>,
-    now_ms: i64,
-    truncations: u64,
+impl Default for CleanerLimits {
+    /// Kafka's defaults for one thread.
+    fn default() -> CleanerLimits {
+        CleanerLimits { map_bytes: 128 << 20, map_load_percent: 90, io_bytes: 256 << 10 }
+    }
+}
+
+/// Whoever runs a cleaning, told of what it reads and writes.
+pub trait Pace {
+    /// Bytes were read or written: wait as long as that takes. False: the cleaning is to end.
+    fn charge(&self, bytes: u64) -> bool;
+}
+
+/// Without limit.
+impl Pace for () {
+    fn charge(&self, _: u64) -> bool {
+        true
+    }
 }
 
 /// New segments, written but not in their place yet.
@@ -57,6 +68,28 @@ pub struct Cleaned {
     /// The next cleaning begins to look for new keys there.
     first_dirty: i64,
     truncations: u64,
+    stats: CleanStats,
+}
+
+impl Cleaned {
+    /// What it took.
+    pub fn stats(&self) -> CleanStats {
+        self.stats
+    }
+}
+
+/// What a cleaning took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CleanStats {
+    /// Bytes read, in both passes.
+    pub bytes_read: u64,
+    /// Bytes written.
+    pub bytes_written: u64,
+    /// How full the map of keys was, percent of what it may take.
+    pub map_percent: usize,
+    /// Whether everything that may be cleaned was; else there were too many keys for the memory, and another
+    /// cleaning goes on.
+    pub complete: bool,
 }
 
 /// Segments that one new segment replaces.
@@ -67,193 +100,43 @@ struct Group {
     replacement: Option<(u64, SegmentIndex)>,
 }
 
-impl Log {
-    /// What can be cleaned: sealed segments below `high_watermark` and below every open transaction, old enough for
-    /// `min.compaction.lag.ms`. None where too little of the log is uncleaned to be worth it.
-    ///
-    /// # Errors
-    /// An index cannot be read, or the log takes no writes.
-    pub fn clean_task(&self, now_ms: i64, high_watermark: i64) -> Result<Option<CleanTask>, StorageError> {
+/// Counts what a cleaning reads and writes, and waits where it is too fast.
+struct Meter<'a> {
+    shared: &'a crate::log::Shared,
+    pace: &'a dyn Pace,
+    stats: CleanStats,
+    uncharged: u64,
+}
+
+impl Meter<'_> {
+    /// So many bytes are charged at once.
+    const STEP: u64 = 64 << 10;
+
+    fn read(&mut self, bytes: usize) -> Result<(), StorageError> {
+        let bytes = crate::num::to_u64(bytes);
+        self.stats.bytes_read = self.stats.bytes_read.saturating_add(bytes);
+        self.charge(bytes)
+    }
+
+    fn written(&mut self, bytes: usize) -> Result<(), StorageError> {
+        let bytes = crate::num::to_u64(bytes);
+        self.stats.bytes_written = self.stats.bytes_written.saturating_add(bytes);
+        self.charge(bytes)
+    }
+
+    fn charge(&mut self, bytes: u64) -> Result<(), StorageError> {
+        self.uncharged = self.uncharged.saturating_add(bytes);
+        if self.uncharged < Self::STEP {
+            return Ok(());
+        }
         self.shared.check_writable()?;
-        if !self.config.cleanup_compact {
-            return Ok(None);
+        if self.pace.charge(std::mem::take(&mut self.uncharged)) {
+            return Ok(());
         }
-        let bound = self.producers.first_undecided_offset().unwrap_or(i64::MAX).min(high_watermark);
-        let newest = now_ms.saturating_sub(self.config.min_compaction_lag_ms);
-        let segments = self.shared.segments();
-        let (mut sources, mut sources_end) = (Vec::new(), 0);
-        let (mut clean, mut dirty) = (0u64, 0u64);
-        for (segment, next) in segments.iter().zip(segments.iter().skip(1)) {
-            if next.base_offset > bound || segment.max_timestamp()?.timestamp > newest {
-                break;
-            }
-            let part = if next.base_offset > self.first_dirty { &mut dirty } else { &mut clean };
-            *part = part.saturating_add(segment.size());
-            sources.push(segment.clone());
-            sources_end = next.base_offset;
-        }
-        let enough =
-            dirty.saturating_mul(100) >= clean.saturating_add(dirty).saturating_mul(MIN_DIRTY_PERCENT);
-        if dirty == 0 || !enough {
-            return Ok(None);
-        }
-        Ok(Some(CleanTask {
-            shared: self.shared.clone(),
-            config: self.config.clone(),
-            sources,
-            sources_end,
-            first_dirty: self.first_dirty,
-            newest_batches: self.producers.newest_batches().collect(),
-            now_ms,
-            truncations: self.shared.truncations(),
-        }))
+        Err(stopped(self.shared, "the cleaner was told to stop"))
     }
 }
 
-impl CleanTask {
-    /// Writes the new segments, durably, under names that the log does not read.
-    ///
-    /// # Errors
-    /// A source is corrupt, or a file cannot be read or written. The log is as before.
-    pub fn run(self) -> Result<Cleaned, StorageError> {
-        let (map, end) = self.newest_offsets()?;
-        let survivors = Survivors {
-            map: &map,
-            first_dirty: self.first_dirty,
-            tombstones_from: self.now_ms.saturating_sub(self.config.delete_retention_ms),
-            newest_batches: &self.newest_batches,
-        };
-        let mut groups = Vec::new();
-        for sources in self.grouped(end) {
-            if let Some(group) = self.clean_group(sources, &survivors)? {
-                groups.push(group);
-            }
-        }
-        Ok(Cleaned { groups, first_dirty: end, truncations: self.truncations })
-    }
-
-    /// The newest offset of each key from the first dirty offset on, and how far that goes.
-    fn newest_offsets(&self) -> Result<(OffsetMap, i64), StorageError> {
-        let mut map = OffsetMap::new();
-        let mut end = self.first_dirty;
-        for segment in &self.sources {
-            let mut scan = segment.scan(0, segment.size())?;
-            while let Some((scanned, bytes)) = scan.next_verified()? {
-                if scanned.header.last_offset() < self.first_dirty {
-                    continue;
-                }
-                if !rewrite::note_keys(bytes, &mut map) {
-                    // The map is full. What is in it serves for the records below.
-                    return Ok((map, end));
-                }
-                end = scanned.header.next_offset();
-            }
-            scan.finish()?;
-        }
-        Ok((map, end))
-    }
-
-    /// Neighbours that are small enough become one segment.
-    fn grouped(&self, end: i64) -> Vec<Vec<Arc<Segment>>> {
-        let mut groups: Vec<Vec<Arc<Segment>>> = Vec::new();
-        let mut bytes = 0u64;
-        let ends = self.sources.iter().skip(1).map(|next| next.base_offset).chain([self.sources_end]);
-        for (segment, segment_end) in self.sources.iter().zip(ends) {
-            if segment.base_offset >= end {
-                break;
-            }
-            bytes = bytes.saturating_add(segment.size());
-            // Offsets are indexed relative to the first.
-            let near =
-                |first: &Arc<Segment>| segment_end.saturating_sub(first.base_offset) <= i64::from(i32::MAX);
-            let small = bytes <= u64::from(self.config.segment_bytes);
-            match groups.last_mut() {
-                Some(group) if small && group.first().is_some_and(near) => group.push(segment.clone()),
-                _ => {
-                    bytes = segment.size();
-                    groups.push(vec![segment.clone()]);
-                }
-            }
-        }
-        groups
-    }
-
-    /// None where nothing would change.
-    fn clean_group(
-        &self,
-        sources: Vec<Arc<Segment>>,
-        survivors: &Survivors<'_>,
-    ) -> Result<Option<Group>, StorageError> {
-        let Some(base_offset) = sources.first().map(|segment| segment.base_offset) else { return Ok(None) };
-        let mut writer = Writer::create(&self.shared, base_offset, self.config.index_interval_bytes)?;
-        let mut changed = sources.len() > 1;
-        for segment in &sources {
-            let mut scan = segment.scan(0, segment.size())?;
-            while let Some((scanned, bytes)) = scan.next_verified()? {
-                match survivors
-                    .of(bytes)
-                    .map_err(|error| segment.corrupt(scanned.position, error.to_string()))?
-                {
-                    Kept::All => writer.put(bytes)?,
-                    Kept::Some(batch) => {
-                        changed = true;
-                        writer.put(&batch)?;
-                    }
-                    Kept::None => changed = true,
-                }
-            }
-            scan.finish()?;
-        }
-        let path = writer.path.clone();
-        // The log's first segment stays, be it empty: compaction does not move the log start offset.
-        let first = self.sources.first().is_some_and(|first| first.base_offset == base_offset);
-        let replacement = Some(writer.finish()?).filter(|(size, _)| *size > 0 || first);
-        if !changed || replacement.is_none() {
-            fs::remove(&path)?;
-        }
-        Ok(changed.then_some(Group { sources, replacement }))
-    }
-}
-
-/// The file of a new segment.
-struct Writer {
-    file: File,
-    path: PathBuf,
-    index: IndexBuilder,
-    buffer: Vec<u8>,
-    written: u64,
-}
-
-impl Writer {
-    fn create(shared: &Shared, base_offset: i64, interval: u32) -> Result<Writer, StorageError> {
-        let path = shared.dir.join(file_name(base_offset, "log.cleaned"));
-        let file = fs::open(&path, Access::Replace).map_err(failed("create", &path))?;
-        let index = IndexBuilder::new(base_offset, interval, SegmentIndex::new());
-        Ok(Writer { file, path, index, buffer: Vec::new(), written: 0 })
-    }
-
-    fn put(&mut self, batch: &[u8]) -> Result<(), StorageError> {
-        let position = self.written.saturating_add(to_u64(self.buffer.len()));
-        let header = milena_records::BatchHeader::parse(batch)?;
-        if !self.index.add(&Scanned { position, header }) {
-            let reason = format!("offset {} is too far from the first", header.last_offset());
-            return Err(StorageError::Corrupt { path: self.path.clone(), position, reason });
-        }
-        self.buffer.extend_from_slice(batch);
-        if self.buffer.len() >= WRITE_BYTES { self.write() } else { Ok(()) }
-    }
-
-    fn write(&mut self) -> Result<(), StorageError> {
-        fs::write_at(&self.file, self.written, &self.buffer, &[]).map_err(failed("write", &self.path))?;
-        self.written = self.written.saturating_add(to_u64(self.buffer.len()));
-        self.buffer.clear();
-        Ok(())
-    }
-
-    /// Size and indexes.
-    fn finish(mut self) -> Result<(u64, SegmentIndex), StorageError> {
-        self.write()?;
-        fs::sync_all(&self.file).map_err(failed("sync", &self.path))?;
-        Ok((self.written, self.index.into_index()))
-    }
+fn stopped(shared: &crate::log::Shared, reason: &'static str) -> StorageError {
+    StorageError::CleaningStopped { path: shared.dir.to_path_buf(), reason }
 }

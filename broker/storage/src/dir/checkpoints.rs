@@ -15,12 +15,14 @@ use crate::{
     log::LogStart,
 };
 
-/// The three checkpoint files.
+/// The checkpoint files.
 #[derive(Debug)]
 pub(super) struct Checkpoints {
     recovery_points: Checkpoint,
     log_start_offsets: Checkpoint,
     high_watermarks: Checkpoint,
+    /// First offsets that have not been through a cleaning.
+    cleaner_offsets: Checkpoint,
 }
 
 impl Checkpoints {
@@ -29,13 +31,14 @@ impl Checkpoints {
             recovery_points: Checkpoint::load(dir.join("recovery-point-offset-checkpoint"))?,
             log_start_offsets: Checkpoint::load(dir.join("log-start-offset-checkpoint"))?,
             high_watermarks: Checkpoint::load(dir.join("replication-offset-checkpoint"))?,
+            cleaner_offsets: Checkpoint::load(dir.join("cleaner-offset-checkpoint"))?,
         })
     }
 
     /// Forgets a log that is about to be made: what the files say is about an older one of the same name. Its log
     /// start offset, for one, would hide the records of the new one.
     pub(super) fn forget(&self, tp: &TopicPartition) -> Result<(), StorageError> {
-        [&self.recovery_points, &self.log_start_offsets, &self.high_watermarks]
+        [&self.recovery_points, &self.log_start_offsets, &self.high_watermarks, &self.cleaner_offsets]
             .into_iter()
             .try_for_each(|checkpoint| checkpoint.forget(tp))
     }
@@ -114,6 +117,23 @@ impl LogDir {
     /// The high watermark that was last written down for a log; 0 for none.
     pub fn high_watermark(&self, tp: &TopicPartition) -> i64 {
         self.checkpoints.high_watermarks.get(tp)
+    }
+
+    /// The first offset of a log that was not cleaned when that was last written down; 0 for none.
+    pub(super) fn cleaner_offset(&self, tp: &TopicPartition) -> i64 {
+        self.checkpoints.cleaner_offsets.get(tp)
+    }
+
+    /// Writes how far compacted logs have been cleaned, likewise. One that was truncated meanwhile may be written down
+    /// too high until then: what it got since is then cleaned with its next new keys only.
+    ///
+    /// # Errors
+    /// The file cannot be written; the old one stays.
+    pub fn write_cleaner_offsets<'a>(
+        &self,
+        entries: impl Iterator<Item = (&'a TopicPartition, i64)>,
+    ) -> Result<(), StorageError> {
+        self.checkpoints.cleaner_offsets.replace(collected(entries))
     }
 
     /// Writes the recovery points of all logs, durably and whole, if they have changed.

@@ -139,7 +139,8 @@ impl LogDir {
         config: Arc<LogConfig>,
         now_ms: i64,
     ) -> Result<(Log, RecoveryReport), StorageError> {
-        let (log, report) = Log::open(&self.partition_path(tp), config, self.log_start(tp), now_ms)?;
+        let (mut log, report) = Log::open(&self.partition_path(tp), config, self.log_start(tp), now_ms)?;
+        log.resume_cleaning_at(self.cleaner_offset(tp));
         Ok((self.with_disk(log), report))
     }
 

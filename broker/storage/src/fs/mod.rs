@@ -195,6 +195,16 @@ pub(crate) fn open_or_create(path: &Path) -> io::Result<File> {
     os::open(path, Access::Create)
 }
 
+/// Bytes of a file; 0 where there is none.
+pub(crate) fn size(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |file| file.len())
+}
+
+/// Says when a file was last modified, ms since the epoch.
+pub(crate) fn set_modified(file: &File, ms: i64) -> io::Result<()> {
+    os::set_modified(file, u64::try_from(ms).unwrap_or(0))
+}
+
 /// Cuts or extends a file.
 pub(crate) fn set_len(file: &File, len: u64) -> io::Result<()> {
     os::set_len(file, len)

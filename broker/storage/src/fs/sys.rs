@@ -4,6 +4,7 @@ use std::{
     fs::{self, File, OpenOptions, ReadDir},
     io::{self, IoSlice},
     path::Path,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use rustix::{
@@ -34,6 +35,10 @@ pub(super) fn pread(file: &File, buffer: &mut Vec<u8>, position: u64) -> Result<
 
 pub(super) fn pwritev(file: &File, slices: &[IoSlice<'_>], position: u64) -> Result<usize, Errno> {
     rustix::io::pwritev(file, slices, position)
+}
+
+pub(super) fn set_modified(file: &File, ms: u64) -> io::Result<()> {
+    file.set_modified(UNIX_EPOCH + Duration::from_millis(ms))
 }
 
 pub(super) fn set_len(file: &File, len: u64) -> io::Result<()> {

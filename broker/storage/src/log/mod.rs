@@ -13,6 +13,7 @@ mod snapshots;
 mod truncate;
 mod turn;
 
+pub(crate) use replay::marker_of;
 pub(crate) use shared::Shared;
 
 pub use append::AppendInfo;

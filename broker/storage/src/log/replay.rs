@@ -84,7 +84,7 @@ fn replay(
 }
 
 /// The end of a transaction that a control batch tells; none for other control records and malformed ones.
-pub(super) fn marker_of(batch: &[u8]) -> Option<EndTxnMarker> {
+pub(crate) fn marker_of(batch: &[u8]) -> Option<EndTxnMarker> {
     /// Control records are small; nothing larger is looked at.
     const MAX_CONTROL_BYTES: usize = 64 << 10;
     let batch = Batch::parse(batch).ok()?;

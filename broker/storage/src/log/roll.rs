@@ -63,17 +63,28 @@ impl Log {
     }
 
     fn is_old(&mut self, next_timestamp: i64, now_ms: i64) -> Result<bool, StorageError> {
-        if self.clock.first_timestamp.is_none() && self.active.size() > 0 {
-            let first = self.active.scan(0, self.active.size())?.chunk(0).next_header()?;
-            self.clock.first_timestamp = first.map(|batch| batch.header.max_timestamp);
+        if self.clock.first_timestamp.is_none() {
+            self.clock.first_timestamp = self.active.first_timestamp()?;
         }
         let waited = match self.clock.first_timestamp {
             Some(first) if first >= 0 => next_timestamp.saturating_sub(first),
             _ => now_ms.saturating_sub(self.clock.created_ms),
         };
-        let limit =
-            self.config.segment_ms.saturating_sub(self.clock.jitter_ms(self.config.segment_jitter_ms));
-        Ok(waited > limit)
+        let longest = match self.config.cleanup_compact {
+            true => self.config.segment_ms.min(self.config.max_compaction_lag_ms),
+            false => self.config.segment_ms,
+        };
+        Ok(waited > longest.saturating_sub(self.clock.jitter_ms(self.config.segment_jitter_ms)))
+    }
+
+    /// How long the first record of the active segment has been there, by its own time and by this process's clock,
+    /// ms; -1 where there is none. Records that come with old times do not make it older than it is.
+    pub(crate) fn active_waits_since(&self, now_ms: i64) -> Result<i64, StorageError> {
+        let first = match self.clock.first_timestamp {
+            Some(known) => Some(known),
+            None => self.active.first_timestamp()?,
+        };
+        Ok(first.map_or(-1, |first| now_ms.saturating_sub(first.max(self.clock.created_ms))))
     }
 
     /// Seals the active segment, unless it is empty.

@@ -123,6 +123,15 @@ pub struct ActiveProducer {
     pub current_txn_first_offset: Option<i64>,
 }
 
+/// What a producer wrote last: its newest data, or else a marker of this epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LastRecord {
+    /// Offset of its newest record.
+    pub(crate) last_data_offset: Option<i64>,
+    /// Its epoch.
+    pub(crate) epoch: i16,
+}
+
 /// All producers of one log.
 #[derive(Clone, Debug, Default)]
 pub struct ProducerState {
@@ -237,9 +246,13 @@ impl ProducerState {
         }
     }
 
-    /// The last offset of each producer's newest batch.
-    pub(crate) fn newest_batches(&self) -> impl Iterator<Item = i64> + '_ {
-        self.producers.values().filter_map(|entry| Some(entry.last()?.last_offset))
+    /// What each producer wrote last.
+    pub(crate) fn last_records(&self) -> HashMap<i64, LastRecord> {
+        let last = |entry: &ProducerEntry| LastRecord {
+            last_data_offset: entry.last().map(|batch| batch.last_offset),
+            epoch: entry.epoch,
+        };
+        self.producers.iter().map(|(id, entry)| (*id, last(entry))).collect()
     }
 
     /// Number of producers known.

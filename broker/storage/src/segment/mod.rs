@@ -245,6 +245,12 @@ impl Segment {
         self.with_index(|index| Ok(index.max_timestamp))
     }
 
+    /// The largest timestamp of the first batch; none in an empty segment.
+    pub(crate) fn first_timestamp(&self) -> Result<Option<i64>, StorageError> {
+        let first = self.scan(0, self.size())?.chunk(0).next_header()?;
+        Ok(first.map(|batch| batch.header.max_timestamp))
+    }
+
     /// After a cut: the largest timestamp behind the last entry of the time index is looked up in the batches.
     pub(crate) fn find_max_timestamp(&self) -> Result<(), StorageError> {
         self.with_index(|index| {

@@ -107,3 +107,49 @@ fn another_codec_keeps_everything_else() {
         }
     }
 }
+
+#[test]
+fn the_rest_of_a_batch_keeps_its_place_and_its_times() {
+    for stamped in [false, true] {
+        let mut builder = BatchBuilder::new(7)
+            .producer(3, 1, 40)
+            .transactional()
+            .leader_epoch(5)
+            .compression(Compression::Lz4);
+        if stamped {
+            builder = builder.log_append_time(9_000);
+        }
+        for at in 0..4_i64 {
+            builder.append(1_000 + at, Some(b"k"), None, &[]).unwrap();
+        }
+        let whole = builder.build().unwrap();
+        let header = BatchHeader::parse(&whole).unwrap();
+
+        let mut rest = BatchBuilder::rest_of(&header).unwrap().delete_horizon(50_000);
+        rest.append_at(8, 1_001, Some(b"k"), None, &[]).unwrap();
+        let rest = rest.build().unwrap();
+        let batch = Batch::parse(&rest).unwrap();
+        batch.verify_crc().unwrap();
+        assert_eq!(batch.header.delete_horizon(), Some(50_000));
+        assert_eq!((batch.header.base_offset, batch.header.last_offset()), (7, 10));
+        assert_eq!((batch.header.producer_id, batch.header.last_sequence()), (3, 43));
+        assert_eq!(batch.header.partition_leader_epoch, 5);
+        assert!(batch.header.is_transactional());
+        assert_eq!(batch.header.compression().unwrap(), Compression::Lz4);
+        let records = batch.records(LIMIT).unwrap();
+        let record = records.iter().next().unwrap().unwrap();
+        assert_eq!((record.offset, record.timestamp), (8, if stamped { 9_000 } else { 1_001 }));
+
+        // What is left of the rest keeps the horizon; nothing left is a header that knows the producer.
+        let again = BatchBuilder::rest_of(&batch.header).unwrap();
+        assert_eq!(again.clone().build(), Err(RecordsError::Empty));
+        let emptied = batch.header.emptied();
+        let bytes = emptied.to_bytes();
+        let empty = Batch::parse(&bytes).unwrap();
+        empty.verify_crc().unwrap();
+        assert_eq!(empty.header, emptied);
+        assert_eq!((empty.header.last_offset(), empty.header.last_sequence()), (10, 43));
+        assert_eq!(empty.header.delete_horizon(), None);
+        assert_eq!(empty.records(0).unwrap().iter().count(), 0);
+    }
+}

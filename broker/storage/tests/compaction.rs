@@ -11,7 +11,7 @@ use std::{
 };
 
 use milena_records::{Batch, BatchBuilder, Batches, Compression};
-use milena_storage::{CleanerLimits, Log, LogConfig, OpenMode};
+use milena_storage::{CleanerLimits, Log, LogConfig, OpenMode, Pace, StorageError};
 use proptest::prelude::*;
 use support::{NOW, append, open, read_all, scratch, start};
 
@@ -299,4 +299,72 @@ fn young_records_open_transactions_and_what_is_not_replicated_wait() {
     let cleaned = task.run(&CleanerLimits::default(), &()).unwrap();
     log.install(cleaned).unwrap().remove().unwrap();
     assert_eq!(records(&log).len(), 2);
+}
+
+#[test]
+fn a_log_that_is_deleted_or_stopped_meanwhile_is_left_alone() {
+    struct Stop;
+    impl Pace for Stop {
+        fn charge(&self, _: u64) -> bool {
+            false
+        }
+    }
+    let dir = scratch();
+    let at = dir.path().join("log");
+    let large = Arc::new(LogConfig { segment_bytes: 1 << 20, ..LogConfig::clone(&config()) });
+    let mut log = Log::create(&at, None, large, NOW).unwrap();
+    for round in 0..200u8 {
+        append(&mut log, &one(&[round % 3], Some(&[round; 1000]), NOW)).unwrap();
+    }
+    log.roll(NOW).unwrap();
+    let before = records(&log);
+    let task = |log: &Log| log.clean_task(NOW, log.log_end_offset()).unwrap().unwrap();
+    let stopped = task(&log).run(&CleanerLimits::default(), &Stop);
+    assert!(matches!(stopped, Err(StorageError::CleaningStopped { .. })), "{stopped:?}");
+    assert_eq!(names(&at, ".cleaned").len(), 0);
+    assert_eq!(records(&log), before);
+
+    // Room for one key of a batch: it goes on batch by batch; room for none is an error that says so.
+    let limits = |keys: usize| CleanerLimits { map_bytes: keys * 24, ..CleanerLimits::default() };
+    let no_room = task(&log).run(&limits(1), &()).unwrap_err();
+    assert!(no_room.to_string().contains("log.cleaner.dedupe.buffer.size"), "{no_room}");
+    let mut passes = 0;
+    while let Some(task) = log.clean_task(NOW, log.log_end_offset()).unwrap() {
+        let cleaned = task.run(&limits(3), &()).unwrap();
+        log.install(cleaned).unwrap().remove().unwrap();
+        passes += 1;
+    }
+    assert!(passes > 1);
+    assert_eq!(newest(&records(&log)), newest(&before));
+    assert_eq!(records(&log).len(), 3);
+
+    append(&mut log, &one(b"k", Some(b"v"), NOW)).unwrap();
+    log.roll(NOW).unwrap();
+    let late = task(&log);
+    log.delete();
+    fs::rename(&at, dir.path().join("gone")).unwrap();
+    let deleted = late.run(&CleanerLimits::default(), &());
+    assert!(matches!(deleted, Err(StorageError::Deleted { .. })), "{deleted:?}");
+}
+
+#[test]
+fn a_corrupt_batch_is_reported_and_nothing_is_changed() {
+    let dir = scratch();
+    let mut log = Log::create(dir.path(), None, config(), NOW).unwrap();
+    for round in 0..9u8 {
+        append(&mut log, &one(b"key", Some(&[round; 100]), NOW)).unwrap();
+    }
+    log.roll(NOW).unwrap();
+    let middle = names(dir.path(), ".log")[1].clone();
+    let mut bytes = fs::read(&middle).unwrap();
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    fs::write(&middle, &bytes).unwrap();
+    let files = names(dir.path(), "");
+    let found = log.clean_task(NOW, log.log_end_offset()).unwrap().unwrap();
+    match found.run(&CleanerLimits::default(), &()) {
+        Err(StorageError::Corrupt { path, .. }) => assert_eq!(path, middle),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(names(dir.path(), ""), files);
 }

@@ -55,9 +55,14 @@ impl CleanTask {
     pub fn run(self, limits: &CleanerLimits, pace: &dyn Pace) -> Result<Cleaned, StorageError> {
         let mut groups = Vec::new();
         let done = self.clean(limits, pace, &mut groups);
-        if done.is_err() {
+        if let Err(error) = &done {
             for source in &self.sources {
                 fs::remove(&self.shared.dir.join(file_name(source.base_offset, "log.cleaned")))?;
+            }
+            // Whoever deletes or closes a log meanwhile may take its files away; that is no failure of the disk.
+            self.shared.check_writable()?;
+            if error.is_failed_disk() {
+                self.shared.poison(error);
             }
         }
         let (first_dirty, stats) = done?;

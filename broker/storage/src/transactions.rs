@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     error::StorageError,
-    fs::{self, Access, failed},
+    fs::{self, Access, Durability, failed},
     num::to_u64,
     producer::ProducerState,
     segment::file_name,
@@ -81,6 +81,20 @@ pub(crate) fn write(
     fs::set_len(&file, position)
         .and_then(|()| fs::write_at(&file, position, &bytes, &[]))
         .map_err(failed("write", &path))
+}
+
+/// Has these entries and no others, durably: a crash leaves them or those of before.
+pub(crate) fn replace(
+    dir: &Path,
+    base_offset: i64,
+    entries: &[AbortedTransaction],
+) -> Result<(), StorageError> {
+    if entries.is_empty() {
+        return fs::remove(&path(dir, base_offset));
+    }
+    let mut bytes = Vec::with_capacity(ENTRY_LEN.saturating_mul(entries.len()));
+    entries.iter().for_each(|entry| entry.encode(&mut bytes));
+    fs::write_atomic(&path(dir, base_offset), &bytes, Durability::Machine)
 }
 
 /// Makes the entries durable, if there are any.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use milena_records::{Batch, BatchBuilder, Batches, Compression};
-use milena_storage::{CleanerLimits, Log, LogConfig, OpenMode, Origin, StorageError};
+use milena_storage::{AbortedTransaction, CleanerLimits, Log, LogConfig, OpenMode, Origin, StorageError};
 use proptest::prelude::*;
 use support::{NOW, open, read_all, scratch, start};
 
@@ -222,12 +222,14 @@ impl Model {
         let (mut seen, mut there) = (BTreeMap::new(), BTreeSet::new());
         let mut pending: BTreeMap<i64, Vec<(i64, Written)>> = BTreeMap::new();
         let mut next = 0;
+        let aborted = self.log.reader().aborted(0, self.log.log_end_offset()).unwrap();
         for batch in Batches::new(&bytes) {
             let batch = batch.unwrap();
             batch.verify_crc().unwrap();
             assert!(batch.header.base_offset >= next);
             next = batch.header.next_offset();
             let mut records = Vec::new();
+            let producer_id = batch.header.producer_id;
             for record in &batch.records(1 << 20).unwrap() {
                 let record = record.unwrap();
                 assert!((batch.header.base_offset..next).contains(&record.offset));
@@ -246,6 +248,13 @@ impl Model {
                     (original.key, &original.value, original.timestamp)
                 );
                 records.push((record.offset, original.clone()));
+                if self.outcome(original) == (Outcome::Ended { commit: false }) {
+                    let spans = |entry: &AbortedTransaction| {
+                        entry.producer_id == producer_id
+                            && (entry.first_offset..entry.last_offset).contains(&record.offset)
+                    };
+                    assert!(aborted.iter().any(spans), "{} is not in the index: {aborted:?}", record.offset);
+                }
             }
             if batch.header.is_control() {
             } else if batch.header.is_transactional() {
@@ -309,6 +318,12 @@ impl Model {
         let keys: BTreeSet<u8> = seen.values().map(|record| record.key).collect();
         assert_eq!(seen.len(), keys.len(), "superseded records are left");
         assert!(seen.values().all(|record| record.value.is_some()), "tombstones are left");
+        let aborted = self.log.reader().aborted(0, self.log.log_end_offset()).unwrap();
+        // One for a batch that tells a producer's last sequence.
+        assert!(
+            aborted.len() <= self.sequences.len(),
+            "transactions without records are in the index: {aborted:?}"
+        );
         let bytes = read_all(&self.log, 0, 1 << 20);
         let headers = Batches::new(&bytes).map(|batch| batch.unwrap().header);
         // A marker that its producer's committed records need stays with them.

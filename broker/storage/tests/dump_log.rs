@@ -18,8 +18,8 @@ use std::{
     sync::Arc,
 };
 
-use milena_records::Compression;
-use milena_storage::{Log, LogConfig};
+use milena_records::{BatchBuilder, Compression};
+use milena_storage::{CleanerLimits, Log, LogConfig};
 use support::{NOW, abort, append_in, batch, commit, compressed, idempotent, in_transaction};
 
 fn tool() -> Option<PathBuf> {
@@ -121,4 +121,70 @@ fn kafka_reads_every_file() {
     assert!(text.contains("producerId: 4711 producerEpoch: 2"), "{text}");
     assert!(text.contains("firstSequence: 398") && text.contains("lastSequence: 399"), "{text}");
     assert!(text.contains("producerId: 4712") && text.contains("coordinatorEpoch: 3"), "{text}");
+}
+
+#[test]
+fn kafka_reads_what_compaction_left() {
+    let Some(tool) = tool() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("compacted-0");
+    let config = LogConfig {
+        segment_bytes: 20_000,
+        index_interval_bytes: 500,
+        cleanup_compact: true,
+        min_cleanable_dirty_millionths: 0,
+        ..LogConfig::default()
+    };
+    let mut log = Log::create(&dir, None, Arc::new(config), NOW).unwrap();
+    let keyed = |builder: BatchBuilder, key: i32, value: Option<&[u8]>| {
+        let mut builder = builder;
+        builder.append(NOW, Some(format!("key{key}").as_bytes()), Some(b"old"), &[]).unwrap();
+        builder.append(NOW + 5, Some(format!("key{key}").as_bytes()), value, &[]).unwrap();
+        builder.build().unwrap()
+    };
+    let codecs = [Compression::None, Compression::Gzip, Compression::Lz4, Compression::Zstd];
+    for number in 0..400 {
+        let plain = BatchBuilder::new(0).compression(codecs[usize::try_from(number % 4).unwrap()]);
+        let value = (number % 3 != 0).then_some(&[b'v'; 100][..]);
+        append_in(&mut log, &keyed(plain, number % 50, value), 0).unwrap();
+        if number % 40 == 0 {
+            append_in(&mut log, &in_transaction(4712, number / 40 * 2, &[b"in", b"out"]), 0).unwrap();
+            append_in(&mut log, &if number % 80 == 40 { abort(4712) } else { commit(4712) }, 0).unwrap();
+        }
+    }
+    log.roll(NOW).unwrap();
+    let end = log.log_end_offset();
+    // The second one drops what ended in an abort, and gives markers a time to go at.
+    for _ in 0..2 {
+        append_in(&mut log, &keyed(BatchBuilder::new(0), 0, Some(b"new")), 0).unwrap();
+        log.roll(NOW).unwrap();
+        let task = log.clean_task(NOW + 10, log.log_end_offset()).unwrap().unwrap();
+        let cleaned = task.run(&CleanerLimits::default(), &()).unwrap();
+        log.install(cleaned).unwrap().remove().unwrap();
+    }
+    log.close_clean().unwrap();
+
+    let logs = files(&dir, "log");
+    let text = dump(&tool, &logs, &["--print-data-log", "--deep-iteration"]);
+    let offsets: Vec<i64> = text
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("| offset: "))
+        .map(|rest| rest.split_whitespace().next().unwrap().parse().unwrap())
+        .collect();
+    assert!(offsets.len() < 150 && offsets.is_sorted(), "{offsets:?}");
+    assert!(!text.contains("isvalid: false"), "{text}");
+    let horizon = format!("deleteHorizonMs: OptionalLong[{}]", NOW + 10 + 86_400_000);
+    for wanted in [&horizon, "endTxnMarker: COMMIT", "payload: new", "count: 0", "compresscodec: zstd"] {
+        assert!(text.contains(wanted), "{wanted} is missing: {text}");
+    }
+    let keys: Vec<&str> =
+        text.lines().filter_map(|line| line.split_once(" key: key")?.1.split_whitespace().next()).collect();
+    assert_eq!(keys.len(), keys.iter().collect::<std::collections::BTreeSet<_>>().len(), "{text}");
+    assert!(log.log_end_offset() > end);
+
+    let indexes: Vec<PathBuf> = [files(&dir, "index"), files(&dir, "timeindex")].concat();
+    for check in [&[][..], &["--index-sanity-check"], &["--verify-index-only"]] {
+        let text = dump(&tool, &indexes, check);
+        assert!(!text.to_lowercase().contains("mismatch") && !text.contains("Found"), "{check:?}: {text}");
+    }
 }

@@ -122,7 +122,7 @@ impl Log {
 
     fn clean_sources(&self, now_ms: i64, high_watermark: i64) -> Result<Sources, StorageError> {
         let first_dirty = self.first_dirty_offset();
-        let bound = self.producers.first_undecided_offset().unwrap_or(i64::MAX).min(high_watermark);
+        let bound = self.shared.last_stable_offset(high_watermark);
         let lag_ms = self.config.min_compaction_lag_ms;
         let youngest = now_ms.saturating_sub(lag_ms);
         let segments = self.shared.segments();

@@ -60,6 +60,8 @@ pub(super) struct Filter<'a> {
     /// What each producer wrote last: it stays known.
     pub(super) last_records: &'a HashMap<i64, LastRecord>,
     pub(super) met: Met,
+    /// Offsets of markers that ended transactions whose data the pass has met.
+    pub(super) ends: Vec<i64>,
     /// Which records of the batch stay; kept for its memory.
     pub(super) stay: Vec<bool>,
 }
@@ -77,7 +79,11 @@ impl Filter<'_> {
         let header = &batch.header;
         let is_marker = marker_of(batch.bytes).is_some();
         let was_emptied = header.record_count == 0;
-        if was_emptied || (is_marker && !self.met.marker(header)) {
+        let is_needed = is_marker && self.met.marker(header);
+        if is_needed {
+            self.ends.push(header.base_offset);
+        }
+        if was_emptied || (is_marker && !is_needed) {
             if was_emptied || self.horizon_has_passed(header) {
                 return Ok(self.nothing_left(header));
             }

@@ -58,7 +58,10 @@ impl Log {
         let base = group.sources.first().map_or(0, |segment| segment.base_offset);
         let path = |suffix| dir.join(file_name(base, suffix));
         if group.replacement.is_some() {
-            gather_aborted(&group)?;
+            if let Some(first) = group.sources.first() {
+                // The new segment keeps the index of the first one.
+                first.replace_aborted(group.aborted)?;
+            }
             // From here on the new segment counts: the next start finishes what is left undone.
             fs::rename(&path("log.cleaned"), &path("log.swap"))?;
             fs::sync_dir(&dir)?;
@@ -89,15 +92,6 @@ impl Log {
         self.shared.dir_changed.store(true, Ordering::Release);
         Ok(())
     }
-}
-
-/// Puts the aborted transactions of all sources into the first one's index, which the new segment keeps.
-fn gather_aborted(group: &Group) -> Result<(), StorageError> {
-    let Some((first, others)) = group.sources.split_first() else { return Ok(()) };
-    for source in others {
-        source.aborted()?.iter().try_for_each(|entry| first.add_aborted(*entry))?;
-    }
-    first.sync_aborted()
 }
 
 /// Finishes what a crash interrupted: puts `.swap` segments in the place of those that they cover. `logs` are the

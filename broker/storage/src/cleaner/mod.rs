@@ -20,7 +20,7 @@ mod writer;
 
 use std::sync::Arc;
 
-use crate::{error::StorageError, index::SegmentIndex, segment::Segment};
+use crate::{error::StorageError, index::SegmentIndex, segment::Segment, transactions::AbortedTransaction};
 
 pub use candidate::Cleanable;
 pub use task::CleanTask;
@@ -98,6 +98,8 @@ struct Group {
     sources: Vec<Arc<Segment>>,
     /// The new segment's size and indexes; none where no record was left.
     replacement: Option<(u64, SegmentIndex)>,
+    /// Its aborted transactions.
+    aborted: Vec<AbortedTransaction>,
 }
 
 /// Counts what a cleaning reads and writes, and waits where it is too fast.

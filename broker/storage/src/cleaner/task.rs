@@ -18,6 +18,7 @@ use crate::{
     log::{Shared, marker_of},
     producer::LastRecord,
     segment::{Scan, Segment, file_name},
+    transactions::AbortedTransaction,
 };
 
 /// A cleaning that can run without the log's lock.
@@ -95,6 +96,7 @@ impl CleanTask {
             aborted,
             last_records: &self.last_records,
             met: Met::default(),
+            ends: Vec::new(),
             stay: Vec::new(),
         };
         for sources in self.grouped(end) {
@@ -202,6 +204,7 @@ impl CleanTask {
         let (Some(first), Some(last)) = (sources.first(), sources.last()) else { return Ok(None) };
         let base_offset = first.base_offset;
         let interval = self.config.index_interval_bytes;
+        filter.ends.clear();
         let create = || Writer::create(&self.shared, base_offset, interval, limits.io_bytes);
         let mut writer = if sources.len() > 1 { Some(create()?) } else { None };
         for segment in &sources {
@@ -238,7 +241,7 @@ impl CleanTask {
         if replacement.is_none() {
             fs::remove(&self.shared.dir.join(file_name(base_offset, "log.cleaned")))?;
         }
-        Ok(Some(Group { sources, replacement }))
+        Ok(Some(Group { aborted: aborted_by(&sources, &filter.ends)?, sources, replacement }))
     }
 
     /// What stays as it is before the first change of a segment.
@@ -260,4 +263,15 @@ impl CleanTask {
         }
         scan.finish()
     }
+}
+
+/// The aborted transactions that end with these markers: readers that are still in the old segments need them. The
+/// others have no data any more.
+fn aborted_by(sources: &[Arc<Segment>], markers: &[i64]) -> Result<Vec<AbortedTransaction>, StorageError> {
+    let mut needed = Vec::new();
+    for source in sources {
+        let entries = source.aborted()?;
+        needed.extend(entries.iter().filter(|entry| markers.binary_search(&entry.last_offset).is_ok()));
+    }
+    Ok(needed)
 }

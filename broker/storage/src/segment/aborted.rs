@@ -62,6 +62,21 @@ impl Segment {
         })
     }
 
+    /// Has these entries alone, durably and at once.
+    ///
+    /// # Errors
+    /// The file cannot be written; it is as before.
+    pub(crate) fn replace_aborted(&self, entries: Vec<AbortedTransaction>) -> Result<(), StorageError> {
+        self.with_aborted(|table| {
+            if *table.entries != entries || table.unsynced {
+                transactions::replace(self.dir(), self.base_offset, &entries)?;
+            }
+            let in_file = entries.len();
+            *table = AbortedTable { entries: Arc::new(entries), in_file, unsynced: false };
+            Ok(())
+        })
+    }
+
     /// Drops entries of markers from `offset` on.
     pub(crate) fn cut_aborted(&self, offset: i64) -> Result<(), StorageError> {
         self.with_aborted(|table| {

@@ -17,7 +17,7 @@ use crate::{
     fetch::{CacheLimits, SessionCache},
     groups::Groups,
     metrics::Metrics,
-    partitions::{Hosted, Partition},
+    partitions::{Hosted, Moves, Partition},
     server::Limits,
 };
 
@@ -39,6 +39,8 @@ pub struct Broker {
     pub groups: Groups,
     /// Where the logs are.
     pub dirs: Arc<LogDirs>,
+    /// Replicas on their way from one of them to another.
+    pub moves: Arc<Moves>,
     /// Counts this broker's starts (`leaseTransitions`).
     epoch: AtomicI64,
     started: watch::Sender<bool>,
@@ -79,6 +81,7 @@ impl Broker {
             coordination,
             groups: Groups::default(),
             dirs,
+            moves: Arc::default(),
             epoch: AtomicI64::new(0),
             started: watch::Sender::new(false),
             fatal: watch::Sender::new(None),

@@ -160,6 +160,16 @@ fn administrators_apis_answer_in_every_version() {
         let answer = client.ask(version, &DescribeLogDirsRequest::default().with_topics(None));
         assert_eq!(answer.results[0].topics.len(), 1, "version {version}");
     });
+    each_version::<AlterReplicaLogDirsRequest>(&served, |version| {
+        let topic = alter_replica_log_dirs_request::AlterReplicaLogDirTopic::default()
+            .with_name(name("sample"))
+            .with_partitions(vec![0]);
+        let dir = alter_replica_log_dirs_request::AlterReplicaLogDir::default()
+            .with_path(StrBytes::from_static_str("/nowhere"))
+            .with_topics(vec![topic]);
+        let answer = client.ask(version, &AlterReplicaLogDirsRequest::default().with_dirs(vec![dir]));
+        assert_eq!(answer.results[0].partitions[0].error_code, 57, "version {version}");
+    });
     each_version::<DescribeClusterRequest>(&served, |version| {
         let answer = client.ask(version, &DescribeClusterRequest::default());
         assert_eq!((answer.error_code, answer.brokers.len()), (0, 1), "version {version}");

@@ -13,7 +13,7 @@ from harness.disk import Disk
 from harness.records import Record, numbered
 
 pytestmark = pytest.mark.own_broker
-STORAGE_ERROR = 56
+STORAGE_ERROR, LOG_DIR_NOT_FOUND, UNKNOWN_TOPIC = 56, 57, 3
 
 
 @pytest.fixture
@@ -80,16 +80,26 @@ def test_a_broker_whose_only_disk_fails_says_so_and_ends(start_broker, admin_of,
     admin.produce(name, [Record(b"goes on")], acks="all")
 
 
-def directories(broker):
-    """kafka-log-dirs.sh --describe: by the directory's folder, its error and its partitions."""
+def describe(broker):
+    """kafka-log-dirs.sh --describe: the directories of the only broker."""
     out = tools.must(
         "java", "org.apache.kafka.tools.LogDirsCommand", "--bootstrap-server", broker.bootstrap, "--describe"
     )
     (described,) = json.loads(out.splitlines()[-1])["brokers"]
+    return described["logDirs"]
+
+
+def directories(broker):
+    """By the directory's folder, its error and its partitions."""
     return {
-        Path(one["logDir"]): (one["error"], {part["partition"] for part in one["partitions"]})
-        for one in described["logDirs"]
+        Path(one["logDir"]): (one["error"], {part["partition"] for part in one["partitions"] if not part["isFuture"]})
+        for one in describe(broker)
     }
+
+
+def futures(broker):
+    """Partitions that are on their way."""
+    return [part["partition"] for one in describe(broker) for part in one["partitions"] if part["isFuture"]]
 
 
 @pytest.fixture
@@ -168,3 +178,73 @@ def test_a_partition_in_two_directories_is_reported_and_not_served(start_broker,
     broker.start()
     with wire.Connection(broker.bootstrap) as connection:
         assert connection.produce_once(name, 0, wire.batch([b"yes"])) == (0, 1)
+
+
+class Writer(threading.Thread):
+    """Appends numbers to a partition until it is told to end; every one of them must be acknowledged in order."""
+
+    def __init__(self, broker, topic):
+        super().__init__(daemon=True)
+        self.broker, self.topic, self.count, self.going, self.refused = broker, topic, 0, True, []
+
+    def run(self):
+        with wire.Connection(self.broker.bootstrap, timeout=30) as connection:
+            while self.going:
+                code, offset = connection.produce_once(self.topic, 0, wire.batch([b"%d" % self.count]))
+                if code:
+                    self.refused.append(code)
+                    continue
+                assert offset == self.count, "an offset was given twice or left out"
+                self.count += 1
+
+    def end(self):
+        self.going = False
+        self.join(30)
+        return self.count
+
+
+def test_a_replica_moves_while_it_is_written_and_read(start_broker, admin_of, tmp_path, name):
+    """It goes from one directory to another and back, under load; clients see nothing of it."""
+    paths = [tmp_path / "a", tmp_path / "b"]
+    broker = start_broker(data_dir=f"{paths[0]},{paths[1]}")
+    admin = admin_of(broker)
+    admin.create(name, segment_bytes=1 << 20, retention_ms=-1)
+    # Megabytes that are there before, in several segments.
+    for _ in range(20):
+        admin.produce(f"{name}-bulk", [Record(bytes(100_000)) for _ in range(2)], acks="all")
+    writer = Writer(broker, name)
+    writer.start()
+
+    def place(topic):
+        return next(path for path in paths if (path / f"{topic}-0").is_dir())
+
+    def move(topic, to):
+        with wire.Connection(broker.bootstrap) as connection:
+            assert connection.alter_replica_log_dirs(str(to), topic, 0) == 0
+        # Kafka's tool shows copies under way and where partitions are.
+        wait.until(lambda: f"{topic}-0" in directories(broker)[to][1] and not futures(broker), 60, "the end of the move")
+
+    for topic in (name, f"{name}-bulk", name):
+        start = place(topic)
+        to = paths[1 - paths.index(start)]
+        move(topic, to)
+        assert (to / f"{topic}-0").is_dir() and not (start / f"{topic}-0").exists()
+    before = writer.count
+    wait.until(lambda: writer.count > before + 50, 20, "writes after the moves")
+    count = writer.end()
+    assert not writer.refused, "a move is no trouble that clients see"
+    for kill in (False, True):
+        broker.restart(kill=kill)
+        read = admin.consume(name, count=count, timeout=30)
+        assert [int(record.value) for record in read] == list(range(count))
+    assert len(admin.consume(f"{name}-bulk", count=40, timeout=30)) == 40
+    assert not [path for folder in paths for path in folder.glob("*-future")]
+
+
+def test_a_move_to_nowhere_is_refused(own_broker, admin_of, name):
+    admin_of(own_broker).create(name)
+    with wire.Connection(own_broker.bootstrap) as connection:
+        assert connection.alter_replica_log_dirs("/nowhere", name, 0) == LOG_DIR_NOT_FOUND
+        here = str(own_broker.data_dir)
+        assert connection.alter_replica_log_dirs(here, name, 0) == 0, "it is there already"
+        assert connection.alter_replica_log_dirs(here, "missing", 0) == UNKNOWN_TOPIC

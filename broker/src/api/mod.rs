@@ -10,6 +10,7 @@ use tracing::debug;
 use crate::{node::Broker, server::Peer};
 
 mod alter_configs;
+mod alter_replica_log_dirs;
 mod api_versions;
 mod config_changes;
 mod create_partitions;

@@ -77,6 +77,7 @@ apis! {
     OffsetForLeaderEpoch 0..=4 OffsetForLeaderEpochRequest => super::offset_for_leader_epoch::handle;
     DescribeConfigs 0..=4 DescribeConfigsRequest => super::describe_configs::handle;
     AlterConfigs 0..=2 AlterConfigsRequest => super::alter_configs::handle;
+    AlterReplicaLogDirs 1..=2 AlterReplicaLogDirsRequest => super::alter_replica_log_dirs::handle;
     DescribeLogDirs 1..=4 DescribeLogDirsRequest => super::describe_log_dirs::handle;
     CreatePartitions 0..=3 CreatePartitionsRequest => super::create_partitions::handle;
     DeleteGroups 0..=2 DeleteGroupsRequest => super::delete_groups::handle;

@@ -57,7 +57,7 @@ impl Partition {
     /// # Errors
     /// What the log says.
     pub fn read_for_follower(&self, offset: i64, max_bytes: usize) -> Result<Bytes, StorageError> {
-        Ok(self.reader.read(offset, max_bytes, i64::MAX, true)?.bytes)
+        Ok(self.reader().read(offset, max_bytes, i64::MAX, true)?.bytes)
     }
 
     /// Has a follower told of what comes here.

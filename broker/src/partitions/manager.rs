@@ -343,6 +343,7 @@ impl Manager {
 
     /// Closes all logs and says that it was done in order, where it was.
     fn close(&mut self, broker: &Broker) {
+        broker.moves.stop();
         let view = broker.view();
         let all: Vec<Arc<Partition>> = view
             .hosted

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock, Weak,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
@@ -44,7 +44,10 @@ pub struct Partition {
     pub(super) me: Member,
     pub(super) config: ArcSwap<TopicConfig>,
     pub(super) state: ArcSwap<PartitionState>,
-    pub(super) reader: LogReader,
+    /// Another one once the log has moved to another directory.
+    reader: ArcSwap<LogReader>,
+    /// Itself, for listeners.
+    myself: OnceLock<Weak<Partition>>,
     pub(super) inner: Mutex<Inner>,
     pub(super) high_watermark: AtomicI64,
     pub(super) leads: AtomicBool,
@@ -113,7 +116,8 @@ impl Partition {
             state: ArcSwap::from_pointee(state),
             high_watermark: AtomicI64::new(log.log_start_offset()),
             durable_end: AtomicI64::new(log.log_end_offset()),
-            reader,
+            reader: ArcSwap::from_pointee(reader),
+            myself: OnceLock::new(),
             inner: Mutex::new(Inner { log: Some(log), replica: Replica::new(me, remembered, false) }),
             leads: AtomicBool::new(false),
             complained_at_ms: AtomicI64::new(0),
@@ -129,15 +133,19 @@ impl Partition {
     /// For many to use, and told of the flushes of its log.
     pub(super) fn share(self) -> Arc<Partition> {
         let partition = Arc::new(self);
-        let weak = Arc::downgrade(&partition);
-        partition.with_log(|log| {
-            log.on_flush(move || {
-                if let Some(partition) = weak.upgrade() {
-                    partition.flushed();
-                }
-            });
-        });
+        // Set once, here.
+        let _ = partition.myself.set(Arc::downgrade(&partition));
+        partition.with_log(|log| partition.listen(log));
         partition
+    }
+
+    fn listen(&self, log: &Log) {
+        let Some(weak) = self.myself.get().cloned() else { return };
+        log.on_flush(move || {
+            if let Some(partition) = weak.upgrade() {
+                partition.flushed();
+            }
+        });
     }
 
     /// The settings in force.
@@ -235,7 +243,7 @@ impl Partition {
         }
         drop(guard);
         self.flush_waiters.wake();
-        if self.reader.check_writable().is_err() {
+        if self.reader().check_writable().is_err() {
             self.waiters.wake();
         }
     }
@@ -265,7 +273,7 @@ impl Partition {
 
     /// Whether an append of that leader epoch may still be acknowledged.
     fn check_serving(&self, produced: &Produced) -> Result<(), PartitionError> {
-        self.reader.check_writable().map_err(|error| self.storage_error(&error))?;
+        self.reader().check_writable().map_err(|error| self.storage_error(&error))?;
         if !self.is_leader() || self.state.load().leader_epoch != produced.leader_epoch {
             return Err(self.not_leader());
         }
@@ -351,8 +359,8 @@ impl Partition {
     }
 
     /// Reads of this replica's log.
-    pub fn reader(&self) -> &LogReader {
-        &self.reader
+    pub fn reader(&self) -> Arc<LogReader> {
+        self.reader.load_full()
     }
 
     /// Wakes `waiter` once, when the high watermark advances or another broker leads.
@@ -392,6 +400,29 @@ impl Partition {
         self.inner.lock().log.as_mut().map(work)
     }
 
+    /// Puts the log that `swap` makes of this one in its place, and gives this one back; none where this replica is
+    /// closed. Appends wait meanwhile.
+    ///
+    /// # Errors
+    /// What `swap` says; nothing has changed then.
+    pub(super) fn swap_log(
+        &self,
+        swap: impl FnOnce(&Log) -> Result<Log, StorageError>,
+    ) -> Result<Option<Log>, StorageError> {
+        let mut guard = self.inner.lock();
+        let Some(log) = &mut guard.log else { return Ok(None) };
+        let mut new = swap(log)?;
+        new.set_config(Arc::new(self.config.load().log.clone()));
+        self.listen(&new);
+        self.reader.store(Arc::new(new.reader()));
+        let old = std::mem::replace(log, new);
+        drop(guard);
+        // What it has is on disk.
+        self.flushed();
+        self.look_again();
+        Ok(Some(old))
+    }
+
     /// Stops leading, whoever leads instead.
     pub(super) fn stand_down(&self) {
         self.inner.lock().replica.stand_down();
@@ -414,12 +445,12 @@ impl Partition {
 
     /// Whether the log lies in that directory.
     pub fn lies_in(&self, dir: &LogDir) -> bool {
-        self.reader.dir().parent() == Some(dir.path())
+        self.reader().dir().parent() == Some(dir.path())
     }
 
     /// Bytes of the log.
     pub fn size_in_bytes(&self) -> i64 {
-        i64::try_from(self.reader.size_in_bytes()).unwrap_or(i64::MAX)
+        i64::try_from(self.reader().size_in_bytes()).unwrap_or(i64::MAX)
     }
 
     /// `topic-partition`, as Kafka's logs have it.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use milena_crds::partition::PartitionState;
 use milena_storage::{LogDir, LogDirs, TopicPartition};
 
-use super::Hosted;
+use tracing::{error, info};
+
+use super::{Hosted, garbage::remove_directory_later};
 
 /// Directories whose logs differ by less count as equally full: then the number of partitions decides.
 const UNIT: u64 = 64 << 20;
@@ -61,6 +63,9 @@ impl<'a> Placement<'a> {
             [] => self.emptiest().ok_or_else(|| "no log directory is in service".to_owned()),
             [one] => Ok((*one).clone()),
             several => {
+                if let Some(moved) = finish_move(several, tp) {
+                    return Ok(moved);
+                }
                 let paths: Vec<String> =
                     several.iter().map(|dir| dir.partition_path(tp).display().to_string()).collect();
                 Err(format!("it is in several log directories: {}; remove all but one", paths.join(", ")))
@@ -74,6 +79,27 @@ impl<'a> Placement<'a> {
         let choice = self.choices.iter_mut().min_by_key(fullness)?;
         choice.partitions += 1;
         Some(choice.dir.clone())
+    }
+}
+
+/// Of a partition in two directories because a move between them was cut short: the one that it was moved to.
+fn finish_move(holding: &[&Arc<LogDir>], tp: &TopicPartition) -> Option<Arc<LogDir>> {
+    let moved = holding.iter().find_map(|to| {
+        let from = to.moved_from(tp).ok()??;
+        let from = holding.iter().find(|dir| dir.directory_id() == from && !Arc::ptr_eq(dir, to))?;
+        Some((*to, *from))
+    });
+    let ([_, _], Some((to, from))) = (holding, moved) else { return None };
+    match to.finish_move(tp, from) {
+        Ok(rest) => {
+            info!(partition = %tp, to = %to.path().display(), "a move that was cut short is finished");
+            remove_directory_later(rest);
+            Some(to.clone())
+        }
+        Err(error) => {
+            error!(partition = %tp, %error, "a move that was cut short cannot be finished");
+            None
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
+use milena_storage::{LogReader, StorageError};
 
 use super::{Partition, PartitionError};
 
@@ -110,7 +111,7 @@ impl Partition {
             return Ok(0);
         }
         let place = self
-            .reader
+            .reader()
             .locate(from.offset, max_bytes, found.end, true)
             .map_err(|error| self.storage_error(&error))?;
         Ok(place.map_or(0, |place| usize::try_from(place.len).unwrap_or(usize::MAX)))
@@ -126,8 +127,8 @@ impl Partition {
             return Err(self.not_leader());
         }
         let high_watermark = self.high_watermark();
-        let log_end = self.reader.log_end_offset();
-        let start = self.reader.log_start_offset();
+        let log_end = self.reader().log_end_offset();
+        let start = self.reader().log_start_offset();
         let diverging = self.divergence(from)?;
         if diverging.is_none() && !(start..=log_end).contains(&from.offset) {
             let message = format!("offset {} is out of range: the log is [{start}, {log_end})", from.offset);
@@ -165,10 +166,14 @@ impl Partition {
     }
 
     fn read_log(&self, offset: i64, up_to: i64, limits: ReadLimits) -> Result<Bytes, PartitionError> {
-        self.reader
-            .read(offset, limits.max_bytes, up_to, limits.whole_batch)
-            .map(|slice| slice.bytes)
-            .map_err(|error| self.storage_error(&error))
+        let reader = self.reader();
+        let read = |reader: &LogReader| reader.read(offset, limits.max_bytes, up_to, limits.whole_batch);
+        let found = match read(&reader) {
+            // It moved to another directory this moment: what it had is there.
+            Err(StorageError::Deleted { .. }) => read(&self.reader()),
+            found => found,
+        };
+        found.map(|slice| slice.bytes).map_err(|error| self.storage_error(&error))
     }
 
     /// The end of what consumers can read.
@@ -186,8 +191,8 @@ impl Partition {
 
     /// The log start offset.
     pub fn earliest_offset(&self) -> FoundOffset {
-        let offset = self.reader.log_start_offset();
-        FoundOffset { offset, timestamp: -1, leader_epoch: self.reader.epoch_at(offset).unwrap_or(-1) }
+        let offset = self.reader().log_start_offset();
+        FoundOffset { offset, timestamp: -1, leader_epoch: self.reader().epoch_at(offset).unwrap_or(-1) }
     }
 
     /// The first record at or after that time, in milliseconds.
@@ -196,7 +201,8 @@ impl Partition {
     /// What the log says.
     pub fn offset_for_time(&self, time_ms: i64) -> Result<FoundOffset, PartitionError> {
         self.tells_latest()?;
-        let found = self.reader.offset_for_timestamp(time_ms).map_err(|error| self.storage_error(&error))?;
+        let found =
+            self.reader().offset_for_timestamp(time_ms).map_err(|error| self.storage_error(&error))?;
         Ok(found.map_or(FoundOffset::NONE, |found| self.readable(found)))
     }
 
@@ -206,7 +212,7 @@ impl Partition {
     /// What the log says.
     pub fn max_timestamp_offset(&self) -> Result<FoundOffset, PartitionError> {
         self.tells_latest()?;
-        let found = self.reader.max_timestamp().map_err(|error| self.storage_error(&error))?;
+        let found = self.reader().max_timestamp().map_err(|error| self.storage_error(&error))?;
         Ok(found.map_or(FoundOffset::NONE, |found| self.readable(found)))
     }
 
@@ -232,8 +238,8 @@ impl Partition {
         }
         let current = self.state().leader_epoch;
         if epoch == current {
-            return Ok((epoch, self.reader.log_end_offset()));
+            return Ok((epoch, self.reader().log_end_offset()));
         }
-        Ok(self.reader.epoch_end_offset(epoch).map_or((-1, -1), |end| (end.epoch, end.end_offset)))
+        Ok(self.reader().epoch_end_offset(epoch).map_or((-1, -1), |end| (end.epoch, end.end_offset)))
     }
 }

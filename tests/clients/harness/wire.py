@@ -7,7 +7,7 @@ import time
 from . import wait
 from .driver import RETRIABLE
 
-PRODUCE, API_VERSIONS, INIT_PRODUCER_ID = 0, 18, 22
+PRODUCE, API_VERSIONS, INIT_PRODUCER_ID, ALTER_REPLICA_LOG_DIRS = 0, 18, 22, 34
 
 
 def crc32c(data):
@@ -108,6 +108,12 @@ class Connection:
             return None if error in RETRIABLE else (error, offset)
 
         return wait.until(attempt, 20, "an answer to Produce")
+
+    def alter_replica_log_dirs(self, path, topic, partition):
+        """The error code of AlterReplicaLogDirs 1."""
+        ask = struct.pack(">i", 1) + string(path) + struct.pack(">i", 1) + string(topic)
+        answer = self.ask(ALTER_REPLICA_LOG_DIRS, 1, ask + struct.pack(">ii", 1, partition))
+        return struct.unpack(">h", answer[-2:])[0]
 
     def produce_once(self, topic, partition, data, acks=-1):
         """(error code, base offset) of Produce 3."""

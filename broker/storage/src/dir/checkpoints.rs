@@ -35,6 +35,17 @@ impl Checkpoints {
         })
     }
 
+    /// Notes a log that comes from another directory, before all are written the next time.
+    pub(super) fn note(
+        &self,
+        tp: &TopicPartition,
+        recovery_point: i64,
+        log_start_offset: i64,
+    ) -> Result<(), StorageError> {
+        self.recovery_points.note(tp, recovery_point)?;
+        self.log_start_offsets.note(tp, log_start_offset)
+    }
+
     /// Forgets a log that is about to be made: what the files say is about an older one of the same name. Its log
     /// start offset, for one, would hide the records of the new one.
     pub(super) fn forget(&self, tp: &TopicPartition) -> Result<(), StorageError> {
@@ -76,6 +87,12 @@ impl Checkpoint {
             *current = entries;
         }
         Ok(())
+    }
+
+    fn note(&self, tp: &TopicPartition, offset: i64) -> Result<(), StorageError> {
+        let mut current = self.entries.lock();
+        current.insert(tp.clone(), offset);
+        self.store(&current)
     }
 
     fn forget(&self, tp: &TopicPartition) -> Result<(), StorageError> {

@@ -12,8 +12,9 @@ use super::LogDir;
 use crate::{
     config::LogConfig,
     error::StorageError,
-    fs::{self, failed},
-    log::{Log, RecoveryReport},
+    fs::{self, Durability, failed, write_atomic},
+    ids,
+    log::{Log, LogStart, OpenMode, RecoveryReport},
     metadata,
 };
 
@@ -21,6 +22,11 @@ use crate::{
 const DELETE_SUFFIX: &str = "-delete";
 /// Directories with it belong to nobody and are kept for a person to look at.
 const STRAY_SUFFIX: &str = "-stray";
+/// Directories with it are copies that were not finished ([`LogDir::create_future`]).
+const FUTURE_SUFFIX: &str = "-future";
+/// In a partition's directory, while it may be in another log directory, too: the id of that one, whose copy counts no
+/// more.
+const MOVED_FROM: &str = "moved-from";
 /// The longest name of a directory.
 const MAX_NAME: usize = 255;
 
@@ -164,14 +170,90 @@ impl LogDir {
         Ok(path)
     }
 
-    fn rename_away(&self, tp: &TopicPartition, suffix: &str) -> Result<PathBuf, StorageError> {
-        let from = self.partition_path(tp);
+    /// Makes the log of a partition that is to move here. Until [`LogDir::adopt_future`] it is a copy that the next start
+    /// removes.
+    ///
+    /// # Errors
+    /// As [`Log::create`].
+    pub fn create_future(
+        &self,
+        tp: &TopicPartition,
+        topic_id: Uuid,
+        config: Arc<LogConfig>,
+        now_ms: i64,
+    ) -> Result<Log, StorageError> {
+        let log = Log::create(&self.path_away(tp, FUTURE_SUFFIX), Some(topic_id), config, now_ms)?;
+        Ok(self.with_disk(log))
+    }
+
+    /// Makes a copy the partition's log, durably, in the place of that in `from`. Call [`LogDir::finish_move`] when
+    /// nobody uses the other one any more.
+    ///
+    /// # Errors
+    /// Something cannot be written; the copy is of no use then, and the log in `from` is as before.
+    pub fn adopt_future(
+        &self,
+        future: &mut Log,
+        tp: &TopicPartition,
+        from: &LogDir,
+        now_ms: i64,
+    ) -> Result<Log, StorageError> {
+        future.flush()?;
+        let (start, end) = (future.log_start_offset(), future.log_end_offset());
+        future.close_clean()?;
+        let marker = future.dir().join(MOVED_FROM);
+        write_atomic(&marker, ids::encode(from.directory_id()).as_bytes(), Durability::Machine)?;
+        fs::remove(&from.partition_path(tp).join(MOVED_FROM))?;
+        self.checkpoints.note(tp, end, start)?;
+        let path = self.partition_path(tp);
+        fs::rename_dir(future.dir(), &path)?;
+        let start = LogStart { mode: OpenMode::Clean, recovery_point: end, log_start_offset: start };
+        let opened =
+            fs::sync_dir(&self.path).and_then(|()| Log::open(&path, future.config().clone(), start, now_ms));
+        match opened {
+            Ok((log, _)) => Ok(self.with_disk(log)),
+            Err(error) => {
+                // From now on nobody may take it for the partition's log.
+                fs::remove(&path.join(MOVED_FROM))?;
+                self.delete_partition(tp)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The partition's log is here, and that in `from` goes. The answer is the path of what is left of it, for
+    /// [`remove_directory`].
+    ///
+    /// # Errors
+    /// Something cannot be renamed or removed: the next start does it.
+    pub fn finish_move(&self, tp: &TopicPartition, from: &LogDir) -> Result<PathBuf, StorageError> {
+        let rest = from.delete_partition(tp)?;
+        fs::sync_dir(&from.path)?;
+        fs::remove(&self.partition_path(tp).join(MOVED_FROM))?;
+        Ok(rest)
+    }
+
+    /// The id of the directory from which the partition was moved here, where that was not finished.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn moved_from(&self, tp: &TopicPartition) -> Result<Option<Uuid>, StorageError> {
+        let found = fs::read_small(&self.partition_path(tp).join(MOVED_FROM))?;
+        Ok(found.and_then(|text| ids::decode(String::from_utf8_lossy(&text).trim())))
+    }
+
+    /// Another name for a partition's directory.
+    fn path_away(&self, tp: &TopicPartition, suffix: &str) -> PathBuf {
         let tail = format!(".{}{suffix}", Uuid::new_v4().simple());
         let room = MAX_NAME.saturating_sub(tail.len());
         // Kafka's topic names are ASCII, so any cut is between characters.
         let name: String = tp.to_string().chars().take(room).collect();
-        let to = self.path.join(format!("{name}{tail}"));
-        fs::rename_dir(&from, &to)?;
+        self.path.join(format!("{name}{tail}"))
+    }
+
+    fn rename_away(&self, tp: &TopicPartition, suffix: &str) -> Result<PathBuf, StorageError> {
+        let to = self.path_away(tp, suffix);
+        fs::rename_dir(&self.partition_path(tp), &to)?;
         Ok(to)
     }
 }
@@ -184,10 +266,11 @@ pub fn remove_directory(path: &Path) -> Result<(), StorageError> {
     fs::remove_dir_all(path)
 }
 
-/// Removes what was to be deleted in a former life.
+/// Removes what was to be deleted in a former life, and copies that were not finished.
 pub(super) fn purge_deleted(dir: &Path) -> Result<(), StorageError> {
     for (name, path) in subdirectories(dir)? {
-        if name.ends_with(DELETE_SUFFIX) && TopicPartition::parse(&name).is_none() {
+        let goes = name.ends_with(DELETE_SUFFIX) || name.ends_with(FUTURE_SUFFIX);
+        if goes && TopicPartition::parse(&name).is_none() {
             remove_directory(&path)?;
         }
     }

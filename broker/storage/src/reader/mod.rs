@@ -42,6 +42,11 @@ impl LogReader {
         self.shared.check_writable()
     }
 
+    /// Counts truncations: what was read before one may not be there any more.
+    pub fn truncations(&self) -> u64 {
+        self.shared.truncations()
+    }
+
     /// The first offset that may be read.
     pub fn log_start_offset(&self) -> i64 {
         self.shared.log_start_offset()

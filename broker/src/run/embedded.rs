@@ -90,7 +90,7 @@ fn prepare_objects(embedded: &Embedded, dir: &LogDir, manifests: Vec<Manifest>) 
     let (clusters, topics): (Vec<_>, Vec<_>) =
         manifests.into_iter().partition(|manifest| matches!(manifest, Manifest::Cluster(_)));
     apply(embedded, &clusters)?;
-    let new = embedded.adopt(&adoption).map_err(|error| error.to_string())?;
+    let new = embedded.adopt(&adoption, dir)?;
     apply(embedded, &topics)?;
     Ok(Some((adoption, new)))
 }

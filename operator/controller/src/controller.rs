@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
+use std::ops::Range;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -57,6 +58,8 @@ pub struct Controller {
 pub struct Cluster {
     /// How many brokers it wants.
     pub brokers: i32,
+    /// The id that brokers are numbered from: 0, but for a data directory that Apache Kafka numbered.
+    pub first_broker: i32,
     /// Its settings.
     pub config: Config,
     /// Missing topics that its status tells of, with the time when they were found missing.
@@ -65,12 +68,20 @@ pub struct Cluster {
     pub drop: BTreeSet<Uuid>,
 }
 
+impl Cluster {
+    /// The ids of the brokers that it wants.
+    pub(crate) fn ids(&self) -> Range<i32> {
+        self.first_broker..self.first_broker.saturating_add(self.brokers)
+    }
+}
+
 impl From<&KafkaCluster> for Cluster {
     fn from(object: &KafkaCluster) -> Self {
         let missing = object.status.iter().flat_map(|status| &status.missing_topics);
         let drop = object.metadata.annotations.iter().filter_map(|all| all.get(names::DROP_TOPICS));
         Self {
             brokers: object.spec.brokers,
+            first_broker: 0,
             config: object.spec.config.clone(),
             missing: missing
                 .filter_map(|topic| Some((Uuid::parse_str(&topic.topic_id).ok()?, topic.since.clone())))

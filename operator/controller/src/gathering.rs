@@ -1,6 +1,8 @@
 //! The brokers of a new cluster come up one after the other. Its first topics wait for all of them, for a while:
 //! partitions that were placed on the first broker alone would stay there.
 
+use std::ops::Range;
+
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::broker::{Brokers, Liveness};
@@ -17,9 +19,10 @@ pub(crate) struct Gathering {
 
 impl Gathering {
     /// Looks at the brokers of a cluster that wants `wanted` of them; `empty`: it has no partitions.
-    pub(crate) fn look(&self, brokers: &Brokers, wanted: i32, empty: bool, now: Timestamp) -> Self {
+    pub(crate) fn look(&self, brokers: &Brokers, wanted: Range<i32>, empty: bool, now: Timestamp) -> Self {
+        let (start, end) = (wanted.start, wanted.end);
         let alive = alive(brokers, wanted);
-        if !empty || alive == 0 || alive >= wanted {
+        if !empty || alive == 0 || alive >= end.saturating_sub(start) {
             return Self::default();
         }
         let last = now.saturating_add(PATIENCE).unwrap_or(Timestamp::MAX);
@@ -34,8 +37,9 @@ impl Gathering {
     }
 }
 
-/// How many of the brokers 0 to `wanted` - 1 are alive.
-pub(crate) fn alive(brokers: &Brokers, wanted: i32) -> i32 {
-    let alive = brokers.range(0..wanted.max(0)).filter(|(_, broker)| broker.liveness == Liveness::Alive);
+/// How many of the brokers with these ids are alive.
+pub(crate) fn alive(brokers: &Brokers, wanted: Range<i32>) -> i32 {
+    let wanted = wanted.start..wanted.end.max(wanted.start);
+    let alive = brokers.range(wanted).filter(|(_, broker)| broker.liveness == Liveness::Alive);
     i32::try_from(alive.count()).unwrap_or(i32::MAX)
 }

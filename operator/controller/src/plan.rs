@@ -150,7 +150,7 @@ impl Controller {
     fn gather(&mut self, chunks: &Chunks, now: Timestamp) {
         let Some(cluster) = &self.cluster else { return };
         let before = self.gathering.deadline();
-        self.gathering = self.gathering.look(&self.brokers, cluster.brokers, chunks.totals().0 == 0, now);
+        self.gathering = self.gathering.look(&self.brokers, cluster.ids(), chunks.totals().0 == 0, now);
         if before.is_some() && self.gathering.deadline().is_none() {
             self.dirty.extend(self.waiting.iter().cloned());
         }

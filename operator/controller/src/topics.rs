@@ -138,7 +138,7 @@ impl Controller {
             return Created::Nothing;
         }
         if self.gathering.deadline().is_some() {
-            let (alive, wanted) = (alive(&self.brokers, cluster.brokers), cluster.brokers);
+            let (alive, wanted) = (alive(&self.brokers, cluster.ids()), cluster.brokers);
             let message = format!(
                 "{alive} of {wanted} brokers are up; the first topics of a cluster wait up to {} s for all of them",
                 PATIENCE.as_secs()
@@ -147,7 +147,7 @@ impl Controller {
         }
         let count = usize::try_from(new.end.saturating_sub(new.start)).unwrap_or_default();
         let replicas = usize::try_from(object.spec.replicas).unwrap_or_default();
-        let placed = match place(count, replicas, &self.brokers, cluster.brokers, writes.load()) {
+        let placed = match place(count, replicas, &self.brokers, cluster.ids().end, writes.load()) {
             Ok(placed) => placed,
             Err(error) => {
                 let message = format!("partitions {from} and above wait for brokers: {error}");

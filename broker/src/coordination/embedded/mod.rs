@@ -104,13 +104,16 @@ impl Embedded {
         Adoption::look(dir, store.kafka_position(), store.is_fresh())
     }
 
-    /// Makes objects for topics that are taken over; the answer is those that are new here. Their partitions follow
+    /// Makes objects for topics that are taken over, and puts back what Kafka has set aside; the answer is those that are new here. Their partitions follow
     /// by [`Embedded::decide_adopted`].
     ///
     /// # Errors
-    /// An object cannot be written.
-    pub fn adopt(&self, adoption: &Adoption) -> Result<BTreeSet<Uuid>, FileError> {
-        self.store.lock().adopt(adoption)
+    /// An object cannot be written, or a directory cannot be renamed.
+    pub fn adopt(&self, adoption: &Adoption, dir: &LogDir) -> Result<BTreeSet<Uuid>, String> {
+        let mut store = self.store.lock();
+        let new = store.adopt(adoption).map_err(|error| error.to_string())?;
+        store.take_back_strays(dir).map_err(|error| error.to_string())?;
+        Ok(new)
     }
 
     /// As [`Embedded::decide`], with topics that were taken over by the broker `me`, in its life `epoch`.

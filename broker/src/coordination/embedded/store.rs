@@ -161,9 +161,8 @@ impl Store {
         if spec != self.cluster.spec {
             self.put_cluster(spec)?;
         }
-        // For placement it counts which ids there may be.
-        let brokers = self.first_broker.saturating_add(brokers);
-        let cluster = Cluster { config, brokers, ..Cluster::from(&self.cluster) };
+        let first_broker = self.first_broker;
+        let cluster = Cluster { config, first_broker, ..Cluster::from(&self.cluster) };
         self.assembler.set_settings(&cluster.config);
         self.controller.apply_cluster(Some(cluster));
         Ok(())

@@ -1,3 +1,5 @@
+use milena_storage::{Owner, TopicPartition};
+
 use super::*;
 use crate::coordination::embedded::manifest::Manifest;
 
@@ -91,4 +93,43 @@ fn applying_twice_changes_nothing() {
     assert!(error.contains("cannot shrink from 2 to 1"), "{error}");
     std::fs::write(&file, text.replace("partitions: 2", "partitions: 3")).unwrap();
     assert_eq!(embedded.apply(&manifest::read(&file).unwrap()).unwrap(), ["kafkatopic/sample configured"]);
+}
+
+#[test]
+fn a_directory_that_somebody_else_wrote_is_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = LogDir::open(folder.path(), Owner { cluster_id: None, node_id: 7 }).unwrap();
+    let ids = [1, 2].map(Uuid::from_u128);
+    for (name, id, partitions) in [("sample", ids[0], 2), ("__consumer_offsets", ids[1], 1)] {
+        for index in 0..partitions {
+            let tp = TopicPartition::new(name, index);
+            let mut log = dir.create_log(&tp, id, Arc::default(), 0).unwrap();
+            log.assign_epoch(4 + index).unwrap();
+        }
+    }
+    let me = Member { broker: 7, generation: Generation { disk: 7, unclean_starts: 0 } };
+    let start = |expected: bool| {
+        let files = ObjectFiles::open(folder.path().join("objects")).unwrap();
+        let embedded = Embedded::open(files, Uuid::max()).unwrap();
+        embedded.set_first_broker(7);
+        let adoption = embedded.look_for_kafka(&dir).unwrap();
+        assert_eq!(adoption.is_some(), expected, "once");
+        let adoption = adoption.unwrap_or_default();
+        let new = embedded.adopt(&adoption, &dir).unwrap();
+        embedded.set_brokers(1, Config::new()).unwrap();
+        let info = BrokerInfo { host: None, port: 9092, rack: None, alive: true };
+        let epoch = embedded.register(7, info, me.generation, true);
+        embedded.decide_adopted(&adoption, &new, me, epoch).unwrap();
+        image(&embedded)
+    };
+    for expected in [true, false] {
+        let shown = start(expected);
+        let sample = shown.topic("sample").unwrap();
+        assert_eq!((sample.id, sample.partition_count()), (ids[0], 2));
+        let states: Vec<_> = sample.partitions.iter().flatten().collect();
+        assert!(states.iter().all(|state| state.leader == Some(7)), "{states:?}");
+        let epochs: Vec<i32> = states.iter().map(|state| state.leader_epoch).collect();
+        assert_eq!(epochs, [4, 5], "in the same life, leader epochs stay");
+        assert_eq!(shown.topic("__consumer_offsets").unwrap().config["cleanup.policy"].as_str(), "compact");
+    }
 }

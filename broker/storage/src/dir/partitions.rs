@@ -54,7 +54,7 @@ impl TopicPartition {
     }
 
     /// The partition of a directory's name.
-    fn parse(name: &str) -> Option<TopicPartition> {
+    pub(super) fn parse(name: &str) -> Option<TopicPartition> {
         let (topic, partition) = name.rsplit_once('-')?;
         let number: i32 = partition.parse().ok()?;
         // `-01` or `-+1` would not be found again under the name that this partition has.

@@ -6,6 +6,7 @@ use milena_crds::{
     KafkaPartitions, KafkaTopic, KafkaTopicSpec, names,
     partition::{Member, PartitionKey, PartitionState},
 };
+use milena_storage::{LogDir, StorageError, TopicPartition};
 use tracing::{info, warn};
 use uuid::Uuid;
 
@@ -93,6 +94,19 @@ impl Store {
         for name in objects {
             info!(object = name, "deleted by Apache Kafka");
             self.forget(&name)?;
+        }
+        Ok(())
+    }
+
+    /// Kafka sets topics aside that it does not know. Those that are known here get their directories back.
+    pub fn take_back_strays(&self, dir: &LogDir) -> Result<(), StorageError> {
+        let known = |tp: &TopicPartition, id| {
+            self.topics
+                .values()
+                .any(|object| object.topic_id() == Some(id) && object.topic_name() == tp.topic())
+        };
+        for partition in dir.take_back(known)? {
+            info!(%partition, "was set aside, and is back");
         }
         Ok(())
     }

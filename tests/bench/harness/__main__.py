@@ -3,11 +3,10 @@
 import argparse
 import json
 import re
-import socket
 import sys
 from pathlib import Path
 
-from . import client, report, servers
+from . import client, report, servers, wire
 from .plan import QUICK, Plan
 from .rows import ROWS
 from .runner import Runner
@@ -30,12 +29,6 @@ def arguments():
     return parser.parse_args()
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def main():
     options = arguments()
     wanted = [row for row in ROWS if re.search(options.rows or "", f"{row.group}: {row.title}", re.IGNORECASE)]
@@ -52,7 +45,7 @@ def main():
     saved = OUT / "results.json"
     results = json.loads(saved.read_text()) if options.keep and saved.exists() else {}
     home = options.dir or Path("/var/tmp")
-    runner = Runner(kinds, plan, home, options.port or free_port(), results)
+    runner = Runner(kinds, plan, home, options.port or wire.free_port(), results)
     try:
         runner.run(wanted)
     finally:
@@ -66,4 +59,5 @@ def main():
     return 1 if runner.failures else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

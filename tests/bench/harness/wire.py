@@ -30,6 +30,12 @@ def connect(bootstrap, timeout=10):
     return socket.create_connection((host, int(port)), timeout=timeout)
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 def listens(bootstrap):
     try:
         connect(bootstrap, timeout=1).close()

@@ -57,6 +57,8 @@ broker_config! {
     retention_check: Duration = "log.retention.check.interval.ms";
     /// Bytes that are kept free in a log directory; -1: by its size.
     log_dir_reserved: i64 = "log.dir.reserved.bytes";
+    /// Bytes of logs on their way to each disk at a time, ahead of any sync; 0: as the kernel likes.
+    write_back_in_flight: i64 = "milena.log.writeback.inflight.bytes";
     /// Whether compacted topics are compacted.
     cleaner_enabled: bool = "log.cleaner.enable";
     /// How often logs to compact are looked for.

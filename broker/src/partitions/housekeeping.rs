@@ -20,7 +20,10 @@ impl Housekeeping {
     /// Does what is due; `passed` is the time since the last look.
     pub fn look(&mut self, dirs: &LogDirs, broker: &Broker, passed: Duration) {
         let config = broker.config();
-        dirs.in_service().for_each(|dir| dir.look_for_room(config.log_dir_reserved));
+        for dir in dirs.in_service() {
+            dir.look_for_room(config.log_dir_reserved);
+            dir.limit_write_back(u64::try_from(config.write_back_in_flight).unwrap_or(0));
+        }
         let full = dirs.in_service().filter(|dir| dir.is_full()).count();
         broker.metrics.full_log_directories.set(i64::try_from(full).unwrap_or(i64::MAX));
         self.since_retention += passed;

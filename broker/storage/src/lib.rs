@@ -23,6 +23,7 @@ pub mod producer;
 mod reader;
 mod segment;
 mod transactions;
+mod writeback;
 
 pub use cleaner::{CleanStats, CleanTask, Cleanable, Cleaned, CleanerLimits, Pace, Throttle};
 pub use config::LogConfig;

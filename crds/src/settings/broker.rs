@@ -275,6 +275,13 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "Most partitions of all fetch sessions that one broker keeps, about 200 bytes each; consumers beyond it send full requests.",
     )
     .restart(),
+    setting(
+        "milena.log.writeback.inflight.bytes",
+        long(0),
+        "16777216",
+        "Appended records go to the disk early and steadily, so many bytes at a time, that no one has to wait for a \
+         flood later; 0 leaves it to the kernel when they go.",
+    ),
     default_of!("min.insync.replicas", "min.insync.replicas").high(),
     setting("num.io.threads", int(1), "8", "Threads for requests.").high().without_effect(NO_POOLS),
     setting("num.network.threads", int(1), "3", "Threads for connections.").high().without_effect(NO_POOLS),

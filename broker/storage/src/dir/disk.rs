@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::room::{Room, Space};
-use crate::{error::StorageError, flusher::Flusher, fs, log::Shared};
+use crate::{error::StorageError, flusher::Flusher, fs, log::Shared, segment::Segment, writeback::WriteBack};
 
 /// Called once, from whatever thread found the failure.
 type Listener = Box<dyn Fn() + Send + Sync>;
@@ -22,6 +22,7 @@ pub(crate) struct Disk {
     failure: OnceLock<String>,
     listener: OnceLock<Listener>,
     flusher: Flusher,
+    write_back: WriteBack,
     room: Room,
 }
 
@@ -35,6 +36,7 @@ impl Disk {
             failure: OnceLock::new(),
             listener: OnceLock::new(),
             flusher: Flusher::default(),
+            write_back: WriteBack::default(),
             room: Room::default(),
         }))
     }
@@ -87,9 +89,19 @@ impl Disk {
         }
     }
 
-    /// Nothing is flushed any more.
+    /// Notes that a segment has grown, whose pages are to go to the disk soon.
+    pub(crate) fn grown(self: &Arc<Disk>, log: &Arc<Shared>, segment: &Arc<Segment>) {
+        self.write_back.grown(self, log, segment);
+    }
+
+    /// Nothing is flushed or written back any more.
     pub(crate) fn stop(&self) {
         self.flusher.stop();
+        self.write_back.stop();
+    }
+
+    pub(crate) fn write_back(&self) -> &WriteBack {
+        &self.write_back
     }
 
     pub(crate) fn flusher(&self) -> &Flusher {

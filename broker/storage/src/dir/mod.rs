@@ -196,6 +196,12 @@ impl LogDir {
         self.disk.look_for_room(reserved);
     }
 
+    /// Lets so many bytes of logs be on their way to the disk at a time, ahead of any sync; 0 leaves it to the kernel when
+    /// they are written.
+    pub fn limit_write_back(&self, bytes_in_flight: u64) {
+        self.disk.write_back().limit(bytes_in_flight);
+    }
+
     /// Whether records of clients are refused because nothing but the reserve is left.
     pub fn is_full(&self) -> bool {
         self.disk.is_full()

@@ -1,5 +1,6 @@
 //! File operations. All that this crate does to files goes through here, so that tests can let any of it fail.
 
+mod range;
 mod sys;
 
 use std::{
@@ -213,6 +214,17 @@ pub(crate) fn set_len(file: &File, len: u64) -> io::Result<()> {
 /// Takes disk space for a part of a file, whose length stays.
 pub(crate) fn allocate(file: &File, position: u64, len: u64) -> io::Result<()> {
     os::allocate(file, position, len).map_err(io::Error::from)
+}
+
+/// Starts to write the dirty pages of a part of a file to the disk, and does not wait for them.
+pub(crate) fn start_write_back(file: &File, position: u64, len: u64) -> io::Result<()> {
+    range::start_write_back(file, position, len)
+}
+
+/// Waits until the pages of a part of a file whose write-back was started are with the disk. That makes nothing durable:
+/// neither the file's length nor the disk's own memory is synced.
+pub(crate) fn wait_for_write_back(file: &File, position: u64, len: u64) -> io::Result<()> {
+    range::wait_for_write_back(file, position, len)
 }
 
 /// Appends up to `len` bytes from `position` to `buffer`, fewer only at the end of the file. Memory is not

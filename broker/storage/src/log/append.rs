@@ -239,6 +239,9 @@ impl Log {
     fn publish(&mut self, header: &BatchHeader, position: u64) {
         self.active.set_size(position.saturating_add(to_u64(header.size_in_bytes())));
         self.shared.set_log_end_offset(header.next_offset());
+        if let Some(disk) = self.shared.disk.get() {
+            disk.grown(&self.shared, &self.active);
+        }
         if self.snapshots.due() {
             self.take_snapshot(header.next_offset());
         }

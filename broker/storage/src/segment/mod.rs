@@ -26,6 +26,7 @@ use crate::{
     error::StorageError,
     fs::{self, Access, failed},
     index::{IndexEntry, IndexTable, IndexedTimestamp, Lookup, OffsetEntry, SegmentIndex, TimeEntry},
+    writeback::WriteBackTurn,
 };
 
 /// A segment, shared by the log that writes it and its readers.
@@ -46,6 +47,8 @@ pub(crate) struct Segment {
     index: Mutex<Option<SegmentIndex>>,
     /// Loaded at first use.
     aborted: Mutex<Option<AbortedTable>>,
+    /// How far its pages went to the disk.
+    pub(crate) write_back: WriteBackTurn,
 }
 
 impl Segment {
@@ -82,6 +85,7 @@ impl Segment {
             removed: AtomicBool::new(false),
             index: Mutex::new(index),
             aborted: Mutex::new(None),
+            write_back: WriteBackTurn::after(size),
         }
     }
 

@@ -3,6 +3,7 @@
 use milena_crds::partition::Member;
 
 use crate::exchange::{Answer, FollowerFetch, LogView};
+use crate::rules::{Rule, holds};
 
 /// A replica that follows a leader.
 #[derive(Clone, Debug)]
@@ -59,7 +60,9 @@ impl Follower {
 
     /// Takes the answer to `asked`. One that is late or repeated, or that a leader of another epoch gave, is ignored.
     pub fn take(&mut self, asked: &FollowerFetch, answer: &Answer, log: &impl LogView) -> FollowerStep {
-        if *asked != self.next_fetch(log) {
+        let asks = self.next_fetch(log);
+        let leader_epoch = if holds(Rule::RefuseLower) { asks.leader_epoch } else { asked.leader_epoch };
+        if *asked != (FollowerFetch { leader_epoch, ..asks }) {
             return FollowerStep::Ignore;
         }
         match *answer {

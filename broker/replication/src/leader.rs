@@ -5,6 +5,7 @@ mod isr;
 use milena_crds::partition::{Generation, Member, PartitionState};
 
 use crate::exchange::{Answer, FollowerFetch, LogView, Refusal};
+use crate::rules::{Rule, holds};
 use isr::Pending;
 
 pub use isr::{Change, Outcome};
@@ -88,7 +89,8 @@ impl Leader {
         high_watermark: i64,
         now_ms: i64,
     ) -> Option<Leader> {
-        if state.leader != Some(me.broker) || !state.isr.contains(&me) {
+        let named = state.isr.contains(&me) || !holds(Rule::OwnGeneration);
+        if state.leader != Some(me.broker) || !named {
             return None;
         }
         let mut leader = Leader {
@@ -125,7 +127,7 @@ impl Leader {
 
     /// Whether the latest offset may be told: from here on it never goes back (rule 4).
     pub fn tells_latest(&self) -> bool {
-        self.high_watermark >= self.start
+        self.high_watermark >= self.start || !holds(Rule::TellsFromStart)
     }
 
     /// Whether acks=all can be promised: enough replicas are in sync. As in Kafka, a topic with fewer
@@ -172,7 +174,7 @@ impl Leader {
         if broker == self.me || !self.state.replicas.contains(&broker) {
             return nothing(Answer::Refused(Refusal::NotReplica));
         }
-        if fetch.leader_epoch < current {
+        if fetch.leader_epoch < current && holds(Rule::RefuseLower) {
             return nothing(Answer::Refused(Refusal::LowerEpoch { current }));
         }
         if fetch.leader_epoch > current {
@@ -216,9 +218,13 @@ impl Leader {
         position.fresh = true;
     }
 
-    /// Moves the high watermark to what every member of the maximal ISR has.
+    /// Moves the high watermark to what every member of the maximal ISR has. While somebody is in the ELR, who may be
+    /// elected, it stands still: `min.insync.replicas` may have come down to what the ISR has (KIP-966).
     fn advance(&mut self) -> bool {
-        if !self.has_enough_in_sync() {
+        if !self.has_enough_in_sync() && holds(Rule::WaitsBelowMin) {
+            return false;
+        }
+        if !self.state.elr.is_empty() && holds(Rule::WaitsForElr) && holds(Rule::WaitsBelowMin) {
             return false;
         }
         let Some(reached) = self.reached() else { return false };
@@ -230,9 +236,12 @@ impl Leader {
     /// What everybody has who may be in sync: committed members, and those of a change whose outcome is unknown. None
     /// where somebody's position is unknown.
     fn reached(&self) -> Option<i64> {
-        let proposed = self.pending.iter().flat_map(|pending| &pending.change.new.isr);
+        let pending = || self.pending.iter().map(|pending| &pending.change.new);
+        let proposed = pending().filter(|_| holds(Rule::MaximalIsr)).flat_map(|new| &new.isr);
+        let removed = |member: &&Member| pending().any(|new| new.in_isr(member.broker).is_none());
+        let committed = self.state.isr.iter().filter(|m| holds(Rule::ShrinkSucceeds) || !removed(m));
         let mut reached = self.durable_end;
-        for member in self.state.isr.iter().chain(proposed) {
+        for member in committed.chain(proposed) {
             reached = reached.min(self.position(*member)?);
         }
         if self.leadership == Leadership::Resumed {
@@ -253,7 +262,8 @@ impl Leader {
             return Some(self.durable_end);
         }
         let position = self.known(member.broker)?;
-        (position.generation == member.generation).then_some(position.log_end)
+        let same = position.generation == member.generation || !holds(Rule::FetchGeneration);
+        same.then_some(position.log_end)
     }
 
     /// How far a follower of that id has come in this epoch, whatever its generation; for metrics.

@@ -11,6 +11,7 @@ mod exchange;
 mod follower;
 mod leader;
 mod replica;
+mod rules;
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use crate::{
     exchange::{Answer, FollowerFetch, LogView, Refusal},
     follower::Follower,
     leader::{Change, Leader, Leadership, Outcome, Served},
+    rules::{Rule, holds},
 };
 
 /// One replica of a partition, on one broker, from its start to its stop.
@@ -182,7 +183,7 @@ impl Replica {
         self.role = match state.leader {
             Some(leader) if leader == self.me.broker => {
                 // An epoch that a former life may have led in: its proposals may be on their way (rule 10).
-                let former = state.leader_epoch <= self.former;
+                let former = state.leader_epoch <= self.former && holds(Rule::ResumesWaiting);
                 let how = if former { Leadership::Resumed } else { Leadership::Elected };
                 Leader::new(self.me, state, how, min_in_sync, log_end, high_watermark, now_ms)
                     .map_or(Role::Idle, |leader| Role::Leader(Box::new(leader)))

@@ -100,6 +100,18 @@ fn who_leaves_below_min_insync_replicas_joins_the_elr() {
 }
 
 #[test]
+fn the_elr_goes_without_a_change_of_the_isr_once_that_is_large_enough() {
+    let one = three().change_isr(0, members(&[0, 1]), 2).unwrap().change_isr(0, members(&[0]), 2).unwrap();
+    assert_eq!(one.change_isr(0, members(&[0]), 2), Err(NotPossible::Nothing));
+    let next = one.change_isr(0, members(&[0]), 1).unwrap();
+    assert_eq!((&next.isr, next.elr.len()), (&members(&[0]), 0));
+    check_transition(&one, &next, 1).unwrap();
+    check_transition(&one, &next, 2).unwrap_err();
+    let elected = PartitionState { leader_epoch: next.leader_epoch + 1, ..next };
+    check_transition(&one, &elected, 1).unwrap_err();
+}
+
+#[test]
 fn who_is_elected_from_the_elr_is_alone_and_the_former_isr_joins_the_elr() {
     let one = three().change_isr(0, members(&[0, 1]), 2).unwrap().change_isr(0, members(&[0]), 2).unwrap();
     let next = one.offline().unwrap().elect(1, 2).unwrap();

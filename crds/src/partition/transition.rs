@@ -90,11 +90,12 @@ impl PartitionState {
     }
 
     /// The leader's change of the ISR, in either direction (rules 5 and 7): who leaves while the ISR is then below
-    /// `min_insync_replicas` joins the ELR with its generation, the change that brings it back there empties the ELR.
+    /// `min_insync_replicas` joins the ELR with its generation, the change that brings it back there empties the ELR. So
+    /// does the same ISR again, where `min_insync_replicas` has come down to it.
     ///
     /// # Errors
     /// [`NotPossible::LeaderEpoch`] if the leader has changed, [`NotPossible::Invalid`] if `isr` is not a set of
-    /// replicas that keeps the leader, [`NotPossible::Nothing`] if it is the ISR already.
+    /// replicas that keeps the leader, [`NotPossible::Nothing`] if it is the ISR already, and the ELR stays.
     pub fn change_isr(
         &self,
         leader_epoch: i32,
@@ -107,7 +108,7 @@ impl PartitionState {
         }
         let mut next = self.bump()?;
         next.set_isr(self, isr, min_insync_replicas);
-        if next.isr == self.isr {
+        if (&next.isr, &next.elr) == (&self.isr, &self.elr) {
             return Err(NotPossible::Nothing);
         }
         if next.in_isr(leader) != self.in_isr(leader) {
@@ -203,8 +204,10 @@ fn judge(old: &PartitionState, new: &PartitionState, min_insync_replicas: usize)
     if old.isr != new.isr && by_rule.elr != new.elr {
         return Err("the ELR is not the one that follows from the ISR");
     }
-    if old.isr == new.isr && old.elr != new.elr {
-        return Err("the ELR changes only with the ISR");
+    let emptied = new.elr.is_empty() && new.isr.len() >= min_insync_replicas;
+    let by_leader = new.leader_epoch == old.leader_epoch;
+    if old.isr == new.isr && old.elr != new.elr && !(emptied && by_leader) {
+        return Err("the ELR changes only with the ISR, or goes once that is large enough");
     }
     if new.leader_epoch == old.leader_epoch {
         return same_leader(old, new);
@@ -227,7 +230,7 @@ fn same_leader(old: &PartitionState, new: &PartitionState) -> Result<(), &'stati
     if new.leader != old.leader {
         return Err("a change of leader raises the leader epoch");
     }
-    if new.isr == old.isr {
+    if new.isr == old.isr && new.elr == old.elr {
         return Err("nothing changed");
     }
     if new.in_isr(leader) != old.in_isr(leader) {

@@ -3,6 +3,7 @@
 use milena_crds::partition::{Member, PartitionState};
 
 use super::{Leader, Leadership};
+use crate::rules::{Rule, holds};
 
 /// A change of a partition's state, to be made by compare-and-swap: it succeeds only where `old` is what is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub(super) struct Pending {
 
 impl Leader {
     /// The change of the ISR that is due, if one is: a change whose outcome is unknown again, else removals, else
-    /// members that have caught up. What is handed out counts as proposed until [`Leader::answered`] or
+    /// members that have caught up, else an ELR that the ISR is large enough to be without. What is handed out counts as proposed until [`Leader::answered`] or
     /// [`Leader::committed`] says otherwise; meanwhile there is no other.
     ///
     /// Removed are those that `dead` names (whom the operator believes dead, rule 7), and those that have been behind
@@ -80,6 +81,10 @@ impl Leader {
         }
         if let Some(pending) = self.pending.as_mut().filter(|pending| pending.change == *change) {
             pending.sent = false;
+            if !holds(Rule::KeepProposal) {
+                self.pending = None;
+                return self.advance();
+            }
         }
         false
     }
@@ -104,18 +109,20 @@ impl Leader {
     }
 
     /// Whether there may be something for [`Leader::propose`] as time passes: a change has to be repeated, somebody in
-    /// sync is behind, or somebody may join. What is idle need not be looked at.
+    /// sync is behind, somebody may join, or the ELR may go. What is idle need not be looked at.
     pub fn needs_a_look(&self) -> bool {
         self.pending.as_ref().is_some_and(|pending| !pending.sent)
             || self.others().any(|member| self.position(*member).is_none_or(|end| end < self.log_end))
             || self.state.replicas.iter().any(|id| self.may_join(*id).is_some())
+            || (!self.state.elr.is_empty() && self.has_enough_in_sync())
     }
 
     /// The entry of a follower that is not in the ISR with its generation, and has reached the high watermark and the
     /// start of this leader epoch, in this epoch (rule 5).
     pub(super) fn may_join(&self, broker: i32) -> Option<Member> {
         let position = self.known(broker).filter(|position| position.fresh)?;
-        let reached = position.log_end >= self.high_watermark && position.log_end >= self.start;
+        let reached = (position.log_end >= self.high_watermark || !holds(Rule::JoinsAtWatermark))
+            && (position.log_end >= self.start || !holds(Rule::JoinsAtStart));
         let new = self.state.in_isr(broker) != Some(position.generation);
         let joins = reached && new && self.leadership == Leadership::Elected;
         joins.then_some(Member { broker, generation: position.generation })

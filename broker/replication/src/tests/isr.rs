@@ -1,5 +1,5 @@
 use super::world::*;
-use crate::{Leader, Leadership, Outcome};
+use crate::{Acknowledged, Leader, Leadership, Outcome};
 
 /// `replica.lag.time.max.ms` in these tests.
 const LAG: i64 = 30_000;
@@ -153,6 +153,21 @@ fn the_dead_leave_at_once_and_together_and_join_the_elr() {
     assert_eq!(leader.propose(0, LAG, |id| id != 0), None, "not while it is believed dead");
     let back = leader.propose(0, LAG, nobody).unwrap();
     assert_eq!(back.new, three(7, &[ME, B]), "the ELR is emptied");
+}
+
+#[test]
+fn while_somebody_can_be_elected_from_the_elr_nothing_is_committed_without_it() {
+    let mut alone = three(5, &[ME]);
+    alone.elr = vec![member(B)];
+    let mut leader = lead(&alone, 2);
+    assert!(!leader.set_min_in_sync(1), "B would be elected without what it lacks");
+    assert_eq!(leader.acknowledges(9), Acknowledged::NotYet);
+    assert!(leader.needs_a_look());
+    let change = leader.propose(0, LAG, nobody).unwrap();
+    assert_eq!(change.new, three(6, &[ME]), "the same ISR, and no ELR");
+    assert!(leader.answered(&change, Outcome::Succeeded));
+    assert_eq!(leader.high_watermark(), 10);
+    assert!(!leader.needs_a_look());
 }
 
 #[test]

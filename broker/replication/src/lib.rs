@@ -14,6 +14,8 @@ mod replica;
 mod rules;
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
 
 pub use exchange::{Answer, FollowerFetch, LogView, Refusal};

@@ -1,0 +1,318 @@
+//! What must never happen, judged by one who sees everything.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use milena_crds::partition::{Generation, PartitionState};
+
+use super::log::{Log, Record};
+use super::node::Node;
+use super::store::Store;
+use crate::{Leader, LogView};
+
+/// What went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Violation {
+    AcknowledgedLost,
+    ReadableLost,
+    TwoValues,
+    WatermarkBack,
+    TwoLeaders,
+    EpochsDiffer,
+    MemberLacks,
+    WrongAcknowledged,
+    Illegal,
+    NeverHeals,
+}
+
+impl Violation {
+    pub fn text(self) -> &'static str {
+        match self {
+            Violation::AcknowledgedLost => "an acknowledged record is missing from the current leader's log",
+            Violation::ReadableLost => {
+                "a record that consumers could read is missing from the current leader's log"
+            }
+            Violation::TwoValues => "two consumers can read different records at one offset",
+            Violation::WatermarkBack => "the high watermark goes back for a consumer",
+            Violation::TwoLeaders => "two leaders have records acknowledged in one epoch",
+            Violation::EpochsDiffer => "two records of one epoch at one offset",
+            Violation::MemberLacks => "a member of ISR or ELR that can be elected lacks a committed record",
+            Violation::WrongAcknowledged => {
+                "a record is acknowledged that is not the committed one at its offset"
+            }
+            Violation::Illegal => "a change of a partition's state that the rules do not allow",
+            Violation::NeverHeals => {
+                "after all trouble has ended there is no leader, or somebody never catches up, although a copy that \
+                 the promise covers is there"
+            }
+        }
+    }
+
+    /// The letter in the tables.
+    pub fn letter(self) -> char {
+        match self {
+            Violation::AcknowledgedLost | Violation::WrongAcknowledged => 'L',
+            Violation::ReadableLost | Violation::TwoValues | Violation::MemberLacks => 'V',
+            Violation::WatermarkBack => 'H',
+            Violation::TwoLeaders | Violation::EpochsDiffer | Violation::Illegal => 'X',
+            Violation::NeverHeals => 'O',
+        }
+    }
+}
+
+/// What an observer outside has seen of one partition.
+#[derive(Debug, Default)]
+struct Seen {
+    /// By offset: the record that some leader's high watermark has passed; a consumer may have it.
+    records: Vec<Option<Record>>,
+    /// By offset: a producer was told so.
+    acknowledged: Vec<bool>,
+    /// By offset: beyond what is promised, for a fault took it from every member of ISR and ELR.
+    excused: Vec<bool>,
+    /// Records that were lost so before anybody saw them committed: a leader that does not know yet may still
+    /// acknowledge them.
+    doomed: BTreeSet<(i64, Record)>,
+    /// By leader epoch: the highest latest offset that a leader of it has told.
+    told: BTreeMap<i32, i64>,
+    /// By leader epoch: who has had something acknowledged in it.
+    acknowledgers: BTreeMap<i32, usize>,
+    /// By leader epoch and offset: what was written.
+    written: HashMap<(i32, i64), u32>,
+    /// What is below was dropped by retention.
+    kept_from: i64,
+    /// By broker: how far its records were looked at in its present leadership.
+    looked_at: Vec<i64>,
+}
+
+#[derive(Debug)]
+pub struct Ghost {
+    seen: Vec<Seen>,
+    /// Judge also what only shows later: may a member lack a committed record?
+    strict: bool,
+    found: Option<(Violation, String)>,
+    pub acknowledgements: u64,
+    pub cuts: u64,
+}
+
+/// A fault or a change is about to happen: who holds what.
+pub struct Before(Vec<BTreeSet<(i64, Record)>>);
+
+fn at(offset: i64) -> usize {
+    usize::try_from(offset).unwrap()
+}
+
+impl Ghost {
+    pub fn new(partitions: usize, brokers: usize, strict: bool) -> Ghost {
+        let seen = || Seen { looked_at: vec![0; brokers], ..Seen::default() };
+        let seen = (0..partitions).map(|_| seen()).collect();
+        Ghost { seen, strict, found: None, acknowledgements: 0, cuts: 0 }
+    }
+
+    pub fn find(&mut self, violation: Violation, what: String) {
+        self.found.get_or_insert((violation, what));
+    }
+
+    pub fn found(&self) -> Option<&(Violation, String)> {
+        self.found.as_ref()
+    }
+
+    pub fn wrote(&mut self, partition: usize, offset: i64, record: Record) {
+        let other = self.seen[partition].written.insert((record.epoch, offset), record.value);
+        if other.is_some() {
+            self.find(Violation::EpochsDiffer, format!("partition {partition}, offset {offset}, {record:?}"));
+        }
+    }
+
+    pub fn copied(&mut self, partition: usize, offset: i64, record: Record) {
+        if self.seen[partition].written.get(&(record.epoch, offset)) != Some(&record.value) {
+            self.find(Violation::EpochsDiffer, format!("partition {partition}, offset {offset}, {record:?}"));
+        }
+    }
+
+    pub fn dropped(&mut self, partition: usize, log_start: i64) {
+        let seen = &mut self.seen[partition];
+        seen.kept_from = seen.kept_from.max(log_start);
+    }
+
+    pub fn begins_to_lead(&mut self, broker: usize, partition: usize) {
+        self.seen[partition].looked_at[broker] = 0;
+    }
+
+    /// A follower knows that high watermark, and may serve consumers below it.
+    pub fn follows(&mut self, partition: usize, high_watermark: i64, log: &Log) {
+        let seen = &self.seen[partition];
+        let differs = (log.log_start()..high_watermark).find(|offset| {
+            let known = seen.records.get(at(*offset)).copied().flatten();
+            known.is_some_and(|known| Some(known) != log.record(*offset) && !seen.excused[at(*offset)])
+        });
+        if let Some(offset) = differs {
+            self.find(
+                Violation::TwoValues,
+                format!("partition {partition}, offset {offset}, from a follower"),
+            );
+        }
+    }
+
+    /// A leader has looked at its high watermark.
+    pub fn serves(&mut self, broker: usize, partition: usize, store: &Store, nodes: &[Node]) {
+        let Some(leader) = nodes[broker].leader(partition) else { return };
+        let log = &nodes[broker].disk.logs[partition];
+        let high_watermark = leader.high_watermark();
+        let seen = &mut self.seen[partition];
+        let from = seen.looked_at[broker].max(log.log_start());
+        seen.looked_at[broker] = high_watermark;
+        if at(high_watermark) > seen.records.len() {
+            seen.records.resize(at(high_watermark), None);
+            seen.acknowledged.resize(at(high_watermark), false);
+            seen.excused.resize(at(high_watermark), false);
+        }
+        let mut differs = None;
+        for offset in from..high_watermark {
+            let Some(record) = log.record(offset) else { continue };
+            let index = at(offset);
+            let known = seen.records[index];
+            if known.is_none() || (known != Some(record) && seen.excused[index]) {
+                seen.records[index] = Some(record);
+                seen.acknowledged[index] = false;
+                seen.excused[index] = known.is_none()
+                    && seen.doomed.contains(&(offset, record))
+                    && !holds(store.state(partition), nodes, partition, offset, record);
+            } else if known != Some(record) {
+                differs.get_or_insert(format!(
+                    "partition {partition}, offset {offset}: broker {broker} has {record:?}, known is {known:?}"
+                ));
+            }
+        }
+        if let Some(what) = differs {
+            self.find(Violation::TwoValues, what);
+        }
+        if leader.tells_latest() {
+            self.tells(partition, leader.epoch(), high_watermark);
+        }
+    }
+
+    fn tells(&mut self, partition: usize, epoch: i32, latest: i64) {
+        let seen = &mut self.seen[partition];
+        let back = seen.told.range(..=epoch).find(|(_, told)| **told > latest);
+        let back = back
+            .map(|(e, told)| format!("partition {partition}: {told} told in epoch {e}, {latest} in {epoch}"));
+        let sure =
+            seen.excused.iter().position(|excused| *excused).map_or(latest, |at| i64::try_from(at).unwrap());
+        let told = seen.told.entry(epoch).or_default();
+        *told = (*told).max(latest.min(sure));
+        if let Some(what) = back {
+            self.find(Violation::WatermarkBack, what);
+        }
+    }
+
+    /// A producer is told that its record is safe.
+    pub fn acknowledges(&mut self, broker: usize, partition: usize, offset: i64, record: Record) {
+        self.acknowledgements += 1;
+        let seen = &mut self.seen[partition];
+        let index = at(offset);
+        let known = seen.records.get(index).copied().flatten();
+        let who = *seen.acknowledgers.entry(record.epoch).or_insert(broker);
+        if seen.excused.get(index) == Some(&true) {
+            return;
+        }
+        if known == Some(record) {
+            seen.acknowledged[index] = true;
+        } else if offset >= seen.kept_from {
+            let what = format!("partition {partition}, offset {offset}: {record:?}, known is {known:?}");
+            self.find(Violation::WrongAcknowledged, what);
+        }
+        if who != broker {
+            let what = format!("partition {partition}, epoch {}: {who} and {broker}", record.epoch);
+            self.find(Violation::TwoLeaders, what);
+        }
+    }
+
+    /// Who holds what, before something happens.
+    pub fn before(&self, store: &Store, nodes: &[Node]) -> Before {
+        let held = |partition: usize| {
+            let state = store.state(partition);
+            let members = state.isr.iter().chain(&state.elr);
+            let logs = members.filter_map(|member| {
+                let node = &nodes[at(i64::from(member.broker))];
+                let same = node.disk.generation.disk == member.generation.disk;
+                same.then(|| &node.disk.logs[partition])
+            });
+            logs.flat_map(|log| {
+                (log.log_start()..log.log_end()).map(|offset| (offset, log.record(offset).unwrap()))
+            })
+            .collect()
+        };
+        Before((0..self.seen.len()).map(held).collect())
+    }
+
+    /// What faults took from every member of ISR and ELR is beyond the promise.
+    pub fn excuse(&mut self, before: &Before, store: &Store, nodes: &[Node]) {
+        for (partition, (seen, before)) in self.seen.iter_mut().zip(&before.0).enumerate() {
+            let state = store.state(partition);
+            for (offset, record) in before {
+                if *offset < seen.kept_from || holds(state, nodes, partition, *offset, *record) {
+                    continue;
+                }
+                if seen.records.get(at(*offset)).copied().flatten() == Some(*record) {
+                    seen.excused[at(*offset)] = true;
+                    seen.told.values_mut().for_each(|told| *told = (*told).min(*offset));
+                } else {
+                    seen.doomed.insert((*offset, *record));
+                }
+            }
+        }
+    }
+
+    /// Judges the world as it is.
+    pub fn check(&mut self, store: &Store, nodes: &[Node]) {
+        for partition in 0..self.seen.len() {
+            let state = store.state(partition);
+            let leads = |node: &Node| node.leader(partition).map(Leader::epoch) == Some(state.leader_epoch);
+            for (broker, node) in nodes.iter().enumerate() {
+                let current = state.leader == i32::try_from(broker).ok() && leads(node);
+                let electable = self.strict && has_entry(state, broker, node.generation());
+                if !current && !electable {
+                    continue;
+                }
+                let Some((offset, acknowledged)) = self.seen[partition].lacks(&node.disk.logs[partition])
+                else {
+                    continue;
+                };
+                let violation = match (current, acknowledged) {
+                    (true, true) => Violation::AcknowledgedLost,
+                    (true, false) => Violation::ReadableLost,
+                    _ => Violation::MemberLacks,
+                };
+                self.find(
+                    violation,
+                    format!("partition {partition}, offset {offset}, broker {broker}: {state}"),
+                );
+            }
+        }
+    }
+}
+
+impl Seen {
+    /// The first offset at which the log lacks what was seen, and whether it was acknowledged.
+    fn lacks(&self, log: &Log) -> Option<(i64, bool)> {
+        let from = at(self.kept_from.max(0));
+        (from..self.records.len()).find_map(|index| {
+            let offset = i64::try_from(index).unwrap();
+            let seen = self.records[index].filter(|_| !self.excused[index])?;
+            (log.record(offset) != Some(seen)).then_some((offset, self.acknowledged[index]))
+        })
+    }
+}
+
+fn has_entry(state: &PartitionState, broker: usize, generation: Generation) -> bool {
+    let id = i32::try_from(broker).unwrap();
+    state.in_isr(id).or(state.in_elr(id)) == Some(generation)
+}
+
+/// Whether a member of ISR or ELR has the record, on the disk that its entry names.
+fn holds(state: &PartitionState, nodes: &[Node], partition: usize, offset: i64, record: Record) -> bool {
+    state.isr.iter().chain(&state.elr).any(|member| {
+        let node = &nodes[at(i64::from(member.broker))];
+        node.disk.generation.disk == member.generation.disk
+            && node.disk.logs[partition].record(offset) == Some(record)
+    })
+}

@@ -1,0 +1,587 @@
+//! A broker: its machine and disk, its process, and the real [`Replica`]s in it. What drives them here is what the
+//! broker's shell does around them.
+
+use milena_crds::partition::{Generation, Member, PartitionState};
+
+use super::log::{Log, Record};
+use super::network::Message;
+use super::rules::Broken;
+use super::world::World;
+use crate::{
+    Acknowledged, Answer, Change, Conditions, FollowerFetch, FollowerStep, Leader, Learned, LogView, Outcome,
+    Replica, Source,
+};
+
+/// What a machine keeps.
+#[derive(Debug)]
+pub struct Disk {
+    /// With which disk id, and how many unclean starts.
+    pub generation: Generation,
+    /// Boot of the machine in which it was last opened.
+    pub opened_in: u32,
+    /// It was closed in order.
+    pub marker: bool,
+    pub logs: Vec<Log>,
+    /// The newest state that was seen of each partition, and in which generation (rules 10 and 13).
+    pub memory: Vec<Option<PartitionState>>,
+    pub memory_of: Generation,
+    /// High watermarks, as they are written now and then.
+    pub high_watermarks: Vec<i64>,
+}
+
+#[derive(Debug)]
+pub struct Node {
+    pub disk: Disk,
+    pub boot: u32,
+    pub lives: u32,
+    pub process: Option<Process>,
+    pub paused: bool,
+    /// How far its clock is off.
+    pub skew: i64,
+}
+
+#[derive(Debug)]
+pub struct Process {
+    pub life: u32,
+    pub me: Member,
+    pub parts: Vec<Part>,
+    /// It registered in its Lease.
+    pub registered: bool,
+    /// The version of the object that its watch has shown last; none before the first list.
+    pub seen: Option<usize>,
+    /// It has to read the store itself before anything else (rule 3).
+    pub needs_read: bool,
+    pub draining: bool,
+    /// `min.insync.replicas` as this broker knows it.
+    pub min_in_sync: usize,
+    pub patches: Vec<Patch>,
+    pub next_patch: u32,
+}
+
+/// Changes under way to the API server.
+#[derive(Debug)]
+pub struct Patch {
+    id: u32,
+    /// When it is given up.
+    until: i64,
+    changes: Vec<(usize, Change)>,
+}
+
+/// One replica, with what the broker's shell keeps beside it.
+#[derive(Debug)]
+pub struct Part {
+    pub replica: Replica,
+    /// What readers are shown.
+    pub high_watermark: i64,
+    /// Appends with acks=all that wait: offset and record. They end with the leadership.
+    pub waiting: Vec<(i64, Record)>,
+    /// When the fetch that is under way is given up.
+    pub fetching_until: i64,
+    /// Where followers were in the last epoch that it led (for the rule that this does not count).
+    pub former: Vec<(Member, i64)>,
+}
+
+/// `replica.lag.time.max.ms`.
+pub const MAX_LAG_MS: i64 = 700;
+/// A request is given up after so long.
+const PATIENCE_MS: i64 = 400;
+
+impl Node {
+    /// The generation that counts, or would after a start now.
+    pub fn generation(&self) -> Generation {
+        match &self.process {
+            Some(process) => process.me.generation,
+            None => self.next_generation(),
+        }
+    }
+
+    fn next_generation(&self) -> Generation {
+        let lost = !self.disk.marker && self.disk.opened_in != self.boot;
+        let Generation { disk, unclean_starts } = self.disk.generation;
+        Generation { disk, unclean_starts: unclean_starts + u32::from(lost) }
+    }
+
+    /// It runs and is not paused.
+    pub fn acts(&self) -> bool {
+        self.process.is_some() && !self.paused
+    }
+
+    pub fn leader(&self, partition: usize) -> Option<&Leader> {
+        self.process.as_ref()?.parts[partition].replica.leader()
+    }
+}
+
+impl World {
+    /// Starts a broker's process.
+    pub fn start(&mut self, broker: usize) {
+        let node = &mut self.nodes[broker];
+        let generation = node.next_generation();
+        let changed = generation != node.disk.memory_of && self.broken != Some(Broken::FreshRead);
+        node.disk.generation = generation;
+        node.disk.opened_in = node.boot;
+        node.disk.marker &= self.broken == Some(Broken::MarkerConsumed);
+        if self.broken == Some(Broken::Remember) {
+            node.disk.memory.fill(None);
+        }
+        node.lives += 1;
+        let me = Member { broker: i32::try_from(broker).unwrap(), generation };
+        let parts = node.disk.logs.iter().enumerate().map(|(at, log)| {
+            let remembered = node.disk.memory[at].as_ref().map_or(-1, |state| state.leader_epoch);
+            let known = match self.broken {
+                Some(Broken::Remember) => -1,
+                _ => remembered.max(log.latest_epoch()),
+            };
+            Part {
+                replica: Replica::new(me, known, changed),
+                high_watermark: node.disk.high_watermarks[at].clamp(log.log_start(), log.log_end()),
+                waiting: Vec::new(),
+                fetching_until: 0,
+                former: Vec::new(),
+            }
+        });
+        node.process = Some(Process {
+            life: node.lives,
+            me,
+            parts: parts.collect(),
+            registered: false,
+            seen: None,
+            needs_read: changed,
+            draining: false,
+            min_in_sync: self.min_in_sync,
+            patches: Vec::new(),
+            next_patch: 0,
+        });
+        self.say(|| format!("broker {broker} starts as {me}"));
+    }
+
+    /// As it is in the beginning: it has its Lease.
+    pub fn start_registered(&mut self, broker: usize) {
+        self.start(broker);
+        self.process(broker).registered = true;
+    }
+
+    /// A broker does something.
+    pub fn tick(&mut self, broker: usize) {
+        if !self.nodes[broker].acts() {
+            return;
+        }
+        self.renew(broker);
+        if self.nodes[broker].process.is_none() {
+            return;
+        }
+        match self.rng.below(7) {
+            0..3 => self.fetch_all(broker),
+            3 => self.propose(broker),
+            4 => self.look_at_store(broker),
+            5 => self.write_down(broker),
+            _ => self.give_up(broker),
+        }
+    }
+
+    /// Everything that a broker does, once.
+    pub fn tick_all(&mut self, broker: usize) {
+        self.renew(broker);
+        self.give_up(broker);
+        self.look_at_store(broker);
+        self.propose(broker);
+        self.fetch_all(broker);
+        self.write_down(broker);
+    }
+
+    fn part(&mut self, broker: usize, partition: usize) -> &mut Part {
+        &mut self.process(broker).parts[partition]
+    }
+
+    fn process(&mut self, broker: usize) -> &mut Process {
+        self.nodes[broker].process.as_mut().unwrap()
+    }
+
+    /// Registers in the Lease, renews it, and stops cleanly once nobody needs this broker any more (rule 11).
+    fn renew(&mut self, broker: usize) {
+        if !self.net.reaches_api(broker) || self.rng.percent(40) {
+            return;
+        }
+        let process = self.nodes[broker].process.as_mut().unwrap();
+        let (generation, draining) = (process.me.generation, process.draining);
+        let new = !std::mem::replace(&mut process.registered, true);
+        self.store.write_lease(broker, |lease| {
+            lease.epoch += i64::from(new);
+            (lease.generation, lease.draining, lease.released) = (generation, draining, false);
+        });
+        if draining && process.parts.iter().all(|part| part.replica.leader().is_none()) {
+            self.stop(broker);
+        }
+    }
+
+    /// The end of a clean stop: everything is synced, then the marker written.
+    pub fn stop(&mut self, broker: usize) {
+        self.say(|| format!("broker {broker} stops cleanly"));
+        let node = &mut self.nodes[broker];
+        let process = node.process.take().unwrap();
+        for (at, log) in node.disk.logs.iter_mut().enumerate() {
+            log.sync();
+            node.disk.high_watermarks[at] = process.parts[at].high_watermark;
+        }
+        node.disk.marker = true;
+        self.store.write_lease(broker, |lease| lease.released = true);
+    }
+
+    /// Reads what its watch shows: the next version, or a later one.
+    fn look_at_store(&mut self, broker: usize) {
+        if !self.net.reaches_api(broker) {
+            return self.resume(broker);
+        }
+        let newest = self.store.newest();
+        let (now, process) = (self.now, self.nodes[broker].process.as_mut().unwrap());
+        if process.needs_read {
+            let read = Message::Read { from: broker, life: process.life };
+            return self.net.send(read, now, &mut self.rng);
+        }
+        let version = match process.seen {
+            Some(seen) if seen == newest => return,
+            Some(seen) => seen + 1 + self.rng.below(newest - seen),
+            // A cache may be old.
+            None => newest - self.rng.below(newest.min(3) + 1),
+        };
+        self.see(broker, version, Source::Cache);
+        if self.rng.percent(50) {
+            self.process(broker).min_in_sync = self.min_in_sync;
+        }
+    }
+
+    /// The API server is away: a start goes by what the last life saw, if the generation has not changed (rule 10).
+    fn resume(&mut self, broker: usize) {
+        let node = &self.nodes[broker];
+        let process = node.process.as_ref().unwrap();
+        if process.seen.is_some() || process.needs_read || node.disk.memory_of != process.me.generation {
+            return;
+        }
+        for partition in 0..node.disk.memory.len() {
+            if let Some(state) = self.nodes[broker].disk.memory[partition].clone() {
+                self.say(|| format!("broker {broker} goes by what it remembers of {partition}: {state}"));
+                self.act_on(broker, partition, &state, Source::Memory);
+            }
+        }
+    }
+
+    /// A version of the object is shown: it is remembered on disk, and what is not older than that is acted on.
+    pub fn see(&mut self, broker: usize, version: usize, source: Source) {
+        let shown = self.store.version(version);
+        let process = self.nodes[broker].process.as_mut().unwrap();
+        process.seen = process.seen.max(Some(version));
+        process.needs_read &= source != Source::Store;
+        let generation = process.me.generation;
+        for (partition, state) in shown.states.iter().enumerate() {
+            let disk = &mut self.nodes[broker].disk;
+            let order = |state: &PartitionState| (state.leader_epoch, state.partition_epoch);
+            let older = disk.memory[partition].as_ref().is_some_and(|known| order(state) < order(known));
+            if older && self.broken != Some(Broken::Remember) {
+                continue;
+            }
+            disk.memory[partition] = Some(state.clone());
+            disk.memory_of = generation;
+            self.act_on(broker, partition, state, source);
+        }
+    }
+
+    /// Leads, follows or does neither, as the state says.
+    fn act_on(&mut self, broker: usize, partition: usize, state: &PartitionState, source: Source) {
+        let now_ms = self.now + self.nodes[broker].skew;
+        let node = &mut self.nodes[broker];
+        let (log, process) = (&mut node.disk.logs[partition], node.process.as_mut().unwrap());
+        let part = &mut process.parts[partition];
+        let conditions = Conditions {
+            log_end: log.log_end(),
+            high_watermark: part.high_watermark,
+            min_in_sync: process.min_in_sync,
+            now_ms,
+        };
+        if let Some(leader) = part.replica.leader() {
+            let members = &leader.state().isr;
+            part.former = members.iter().filter_map(|m| Some((*m, leader.follower_end(m.broker)?))).collect();
+        }
+        let learned = part.replica.learn(state, source, conditions);
+        match learned {
+            Learned::Refused | Learned::Unchanged { .. } => return self.publish(broker, partition),
+            Learned::Leads => {
+                part.waiting.clear();
+                log.assign_epoch(state.leader_epoch);
+                let start = log.log_end();
+                if self.broken == Some(Broken::ThisEpoch) {
+                    self.count_former_positions(broker, partition);
+                }
+                self.say(|| format!("broker {broker} leads {partition} from {start} on: {state}"));
+                self.ghost.begins_to_lead(broker, partition);
+            }
+            Learned::Follows => {
+                part.waiting.clear();
+                part.fetching_until = 0;
+                if self.broken == Some(Broken::TruncateEpoch) {
+                    log.truncate(part.high_watermark, true);
+                }
+                self.say(|| format!("broker {broker} follows in {partition}: {state}"));
+            }
+            Learned::Idles => {
+                part.waiting.clear();
+                self.say(|| format!("broker {broker} idles in {partition}: {state}"));
+            }
+        }
+        self.publish(broker, partition);
+    }
+
+    /// For the rule that positions of an earlier epoch do not count.
+    fn count_former_positions(&mut self, broker: usize, partition: usize) {
+        let node = &mut self.nodes[broker];
+        let log = &node.disk.logs[partition];
+        let part = &mut node.process.as_mut().unwrap().parts[partition];
+        let Some(leader_epoch) = part.replica.leader().map(Leader::epoch) else { return };
+        for (replica, offset) in part.former.clone() {
+            let last_epoch = log.epoch_at(offset - 1).unwrap_or(-1);
+            let fetch = FollowerFetch { replica, leader_epoch, offset, last_epoch };
+            part.replica.fetch(&fetch, log, self.now);
+        }
+    }
+
+    /// Shows what has become of the high watermark, and answers who waits for it.
+    pub fn publish(&mut self, broker: usize, partition: usize) {
+        let part = self.part(broker, partition);
+        let Some(leader) = part.replica.leader() else {
+            part.waiting.clear();
+            return;
+        };
+        part.high_watermark = leader.high_watermark();
+        self.ghost.serves(broker, partition, &self.store, &self.nodes);
+        let part = self.part(broker, partition);
+        let Some(leader) = part.replica.leader() else { return };
+        let mut acknowledged = Vec::new();
+        part.waiting.retain(|(offset, record)| {
+            let yes = leader.acknowledges(*offset) == Acknowledged::Yes;
+            if yes {
+                acknowledged.push((*offset, *record));
+            }
+            !yes
+        });
+        for (offset, record) in acknowledged {
+            self.say(|| format!("broker {broker} acknowledges {} at {offset} of {partition}", record.value));
+            self.ghost.acknowledges(broker, partition, offset, record);
+        }
+    }
+
+    /// A producer writes to whom it takes for the leader.
+    pub fn produce(&mut self, broker: usize, partition: usize, all: bool) {
+        let now_ms = self.now + self.nodes[broker].skew;
+        let node = &mut self.nodes[broker];
+        let log = &mut node.disk.logs[partition];
+        let part = &mut node.process.as_mut().unwrap().parts[partition];
+        let Some(leader) = part.replica.leader_mut() else { return };
+        if all && !leader.has_enough_in_sync() {
+            return;
+        }
+        self.values += 1;
+        let record = Record { epoch: leader.epoch(), value: self.values };
+        let offset = log.log_end();
+        log.append(record);
+        leader.appended(log.log_end(), log.log_end(), now_ms);
+        if all {
+            part.waiting.push((offset, record));
+        }
+        self.say(|| format!("broker {broker} appends {} at {offset} of {partition}", record.value));
+        self.ghost.wrote(partition, offset, record);
+        self.publish(broker, partition);
+    }
+
+    /// A follower asks for more of each partition that it follows.
+    fn fetch_all(&mut self, broker: usize) {
+        let now = self.now;
+        let node = &mut self.nodes[broker];
+        let process = node.process.as_mut().unwrap();
+        for (partition, part) in process.parts.iter_mut().enumerate() {
+            let Some(follower) = part.replica.follower().filter(|_| part.fetching_until <= now) else {
+                continue;
+            };
+            let fetch = follower.next_fetch(&node.disk.logs[partition]);
+            let to = usize::try_from(follower.leader()).unwrap();
+            part.fetching_until = now + PATIENCE_MS;
+            let message = Message::Fetch { partition, life: process.life, to, fetch };
+            self.net.send(message, now, &mut self.rng);
+        }
+    }
+
+    /// Sends the changes of the ISR that are due, together or one by one.
+    fn propose(&mut self, broker: usize) {
+        let now = self.now;
+        let dead: Vec<bool> = (0..self.nodes.len()).map(|other| self.seems_dead(other)).collect();
+        let node = &mut self.nodes[broker];
+        let now_ms = now + node.skew;
+        let process = node.process.as_mut().unwrap();
+        let mut changes = Vec::new();
+        for (partition, part) in process.parts.iter_mut().enumerate() {
+            let Some(leader) = part.replica.leader_mut() else { continue };
+            let change = leader.propose(now_ms, MAX_LAG_MS, |id| dead[usize::try_from(id).unwrap()]);
+            changes.extend(change.map(|change| (partition, change)));
+        }
+        if changes.is_empty() {
+            return;
+        }
+        let single = self.rng.percent(50);
+        let batches: Vec<Vec<(usize, Change)>> =
+            if single { changes.into_iter().map(|change| vec![change]).collect() } else { vec![changes] };
+        for changes in batches {
+            for (partition, change) in &changes {
+                self.say(|| format!("broker {broker} proposes for {partition}: {}", change.new));
+            }
+            let process = self.nodes[broker].process.as_mut().unwrap();
+            process.next_patch += 1;
+            let (id, life) = (process.next_patch, process.life);
+            process.patches.push(Patch { id, until: now + PATIENCE_MS, changes: changes.clone() });
+            self.net.send(Message::Patch { from: broker, life, id, changes }, now, &mut self.rng);
+        }
+    }
+
+    /// Requests that took too long: nobody knows what came of them.
+    fn give_up(&mut self, broker: usize) {
+        let now = self.now;
+        let process = self.process(broker);
+        let over: Vec<Patch> = process.patches.extract_if(.., |patch| patch.until <= now).collect();
+        for patch in over {
+            self.answered(broker, &patch.changes, Outcome::Unknown);
+        }
+    }
+
+    fn answered(&mut self, broker: usize, changes: &[(usize, Change)], outcome: Outcome) {
+        for (partition, change) in changes {
+            self.say(|| format!("broker {broker}'s change of {partition}: {outcome:?}"));
+            // With a rule of the ELR off, what is stored is not quite what was proposed: the watch tells.
+            let rewritten = self.broken == Some(Broken::ElrCleared) && outcome == Outcome::Succeeded;
+            let outcome = if rewritten { Outcome::Unknown } else { outcome };
+            let node = &mut self.nodes[broker];
+            let part = &mut node.process.as_mut().unwrap().parts[*partition];
+            if outcome == Outcome::Succeeded {
+                let order = |state: &PartitionState| (state.leader_epoch, state.partition_epoch);
+                let known = node.disk.memory[*partition].as_ref().map(order);
+                if known < Some(order(&change.new)) {
+                    node.disk.memory[*partition] = Some(change.new.clone());
+                }
+            }
+            part.replica.answered(change, outcome);
+            self.publish(broker, *partition);
+        }
+    }
+
+    /// Page cache to disk, and the high watermarks to their checkpoint.
+    fn write_down(&mut self, broker: usize) {
+        let node = &mut self.nodes[broker];
+        let process = node.process.as_mut().unwrap();
+        for (at, part) in process.parts.iter().enumerate() {
+            if self.rng.percent(50) {
+                node.disk.logs[at].sync();
+            }
+            node.disk.high_watermarks[at] = part.high_watermark;
+            if part.replica.leader().is_some() && self.retention && self.rng.percent(20) {
+                let log = &mut node.disk.logs[at];
+                let below = log.log_start() + self.rng.within(0, part.high_watermark - log.log_start());
+                log.drop_below(below);
+                self.ghost.dropped(at, log.log_start());
+            }
+        }
+    }
+
+    /// A message arrives at a broker.
+    pub fn receive(&mut self, message: Message) {
+        match message {
+            Message::Fetch { partition, life, to, fetch } => self.serve(partition, life, to, fetch),
+            Message::Fetched { partition, to, life, asked, answer, records, .. } if self.lives(to, life) => {
+                self.take(partition, to, asked, answer, &records);
+            }
+            Message::Patched { to, life, id, done } if self.lives(to, life) => {
+                let process = self.process(to);
+                let Some(at) = process.patches.iter().position(|patch| patch.id == id) else { return };
+                let Patch { changes, .. } = process.patches.swap_remove(at);
+                self.answered(to, &changes, if done { Outcome::Succeeded } else { Outcome::Conflict });
+            }
+            Message::IsRead { to, life, version } if self.lives(to, life) => {
+                self.see(to, version, Source::Store);
+            }
+            _ => {}
+        }
+    }
+
+    fn lives(&self, broker: usize, life: u32) -> bool {
+        self.nodes[broker].process.as_ref().is_some_and(|process| process.life == life)
+    }
+
+    /// A leader takes a follower's fetch.
+    fn serve(&mut self, partition: usize, life: u32, broker: usize, fetch: FollowerFetch) {
+        let now_ms = self.now + self.nodes[broker].skew;
+        let node = &mut self.nodes[broker];
+        let log = &node.disk.logs[partition];
+        let Some(process) = node.process.as_mut() else { return };
+        let served = process.parts[partition].replica.fetch(&fetch, log, now_ms);
+        let records = match served.answer {
+            Answer::Records { .. } => {
+                let most = self.rng.within(0, self.most_records);
+                (fetch.offset..fetch.offset + most).map_while(|offset| log.record(offset)).collect()
+            }
+            _ => Vec::new(),
+        };
+        let to = usize::try_from(fetch.replica.broker).unwrap();
+        let answer = served.answer;
+        self.say(|| {
+            let FollowerFetch { leader_epoch, offset, last_epoch, .. } = fetch;
+            let values: Vec<u32> = records.iter().map(|record| record.value).collect();
+            format!(
+                "broker {to} has asked {broker} in {partition} from {offset} on (last epoch {last_epoch}) in epoch \
+                 {leader_epoch}: {answer:?} {values:?}"
+            )
+        });
+        let message = Message::Fetched { partition, from: broker, to, life, asked: fetch, answer, records };
+        self.net.send(message, self.now, &mut self.rng);
+        self.publish(broker, partition);
+    }
+
+    /// A follower takes an answer.
+    fn take(
+        &mut self,
+        partition: usize,
+        broker: usize,
+        asked: FollowerFetch,
+        answer: Answer,
+        records: &[Record],
+    ) {
+        let synced = self.broken != Some(Broken::TruncationSynced);
+        let node = &mut self.nodes[broker];
+        let log = &mut node.disk.logs[partition];
+        let part = &mut node.process.as_mut().unwrap().parts[partition];
+        part.fetching_until = 0;
+        if let Answer::Refused(
+            crate::Refusal::LowerEpoch { current } | crate::Refusal::HigherEpoch { current },
+        ) = answer
+        {
+            part.replica.saw_epoch(current);
+        }
+        let Some(follower) = part.replica.follower_mut() else { return };
+        match follower.take(&asked, &answer, log) {
+            FollowerStep::Ignore => return,
+            FollowerStep::Truncate(end) => {
+                self.ghost.cuts += u64::from(end < log.log_end());
+                log.truncate(end, synced);
+                follower.truncated(log.log_end());
+            }
+            FollowerStep::StartAt(offset) => {
+                log.start_at(offset);
+                follower.truncated(log.log_end());
+            }
+            FollowerStep::Append => {
+                let Answer::Records { high_watermark, log_start } = answer else { return };
+                for record in records {
+                    self.ghost.copied(partition, log.log_end(), *record);
+                    log.append(*record);
+                }
+                follower.appended(log.log_end(), high_watermark);
+                log.drop_below(log_start);
+            }
+        }
+        part.high_watermark = follower.high_watermark();
+        self.ghost.follows(partition, part.high_watermark, log);
+    }
+}

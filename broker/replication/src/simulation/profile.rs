@@ -1,0 +1,87 @@
+//! What may happen in a run, and how often.
+
+use super::rng::Rng;
+
+/// Faults and other events; the number is how often one happens in ten thousand steps.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Odds {
+    pub kill: u32,
+    pub power: u32,
+    pub power_all: u32,
+    pub disk: u32,
+    pub stop: u32,
+    pub start: u32,
+    pub pause: u32,
+    pub wake: u32,
+    pub cut: u32,
+    pub api: u32,
+    pub skew: u32,
+    /// Somebody is wrongly believed dead by an operator.
+    pub rumour: u32,
+    pub operator: u32,
+    pub min: u32,
+}
+
+/// One kind of run.
+#[derive(Clone, Copy, Debug)]
+pub struct Profile {
+    pub steps: usize,
+    pub brokers: usize,
+    pub partitions: usize,
+    /// ISR of the beginning.
+    pub in_sync: usize,
+    pub min_in_sync: usize,
+    pub operators: usize,
+    pub odds: Odds,
+    /// In a hundred: messages that are lost, late, repeated.
+    pub lost: u32,
+    pub late: u32,
+    pub repeated: u32,
+    /// In a hundred: a leader wrongly takes a follower for dead.
+    pub misjudged: u32,
+    pub retention: bool,
+    /// In a hundred: how often producers write.
+    pub writes: u32,
+}
+
+impl Profile {
+    /// Some of everything: each kind of trouble is in about half of the runs.
+    pub fn random(rng: &mut Rng) -> Profile {
+        let brokers = [1, 2, 2, 3, 3, 3, 3, 3][rng.below(8)];
+        let in_sync = brokers - usize::from(brokers > 1 && rng.percent(25));
+        let mut often =
+            |most: i64| if rng.percent(50) { u32::try_from(rng.within(1, most)).unwrap() } else { 0 };
+        let odds = Odds {
+            kill: often(100),
+            power: often(60),
+            power_all: often(8),
+            disk: often(20),
+            stop: often(60),
+            start: 400,
+            pause: often(60),
+            wake: 200,
+            cut: often(80),
+            api: often(60),
+            skew: often(60),
+            rumour: often(80),
+            operator: often(60),
+            min: often(60),
+        };
+        let (lost, late, repeated, misjudged) = (often(15), often(20), often(20), often(20));
+        Profile {
+            steps: 300 + rng.below(500),
+            brokers,
+            partitions: 1 + rng.below(3),
+            in_sync,
+            min_in_sync: 1 + rng.below(brokers.min(3)),
+            operators: 1 + usize::from(rng.percent(40)),
+            odds,
+            lost,
+            late,
+            repeated,
+            misjudged,
+            retention: rng.percent(40),
+            writes: 2 + u32::try_from(rng.below(8)).unwrap(),
+        }
+    }
+}

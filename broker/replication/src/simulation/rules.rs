@@ -1,0 +1,176 @@
+//! The rules that are broken one at a time, and what is expected to come of it.
+
+use super::profile::{Odds, Profile};
+use crate::rules::Rule;
+
+/// A rule that is kept by who drives the machines, or by the operator: it is broken in the simulation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// One within the machines.
+    Machine(Rule),
+    /// Changes are tested against what they were decided on (1).
+    Swap,
+    /// A new disk gets a generation that was never there (3).
+    FreshGeneration,
+    /// The marker of a clean stop is gone before anything is appended (3).
+    MarkerConsumed,
+    /// A start with a changed generation reads the store itself (3, 13).
+    FreshRead,
+    /// Positions of an earlier epoch do not count (4).
+    ThisEpoch,
+    /// Followers truncate by epochs, not by high watermark (6).
+    TruncateEpoch,
+    /// A truncation is synced before the next fetch (6).
+    TruncationSynced,
+    /// Only members of ISR and ELR are elected (7).
+    CleanOnly,
+    /// Only a leader removes members (7).
+    LeaderShrinks,
+    /// The ELR is emptied once the ISR is large enough (7).
+    ElrCleared,
+    /// Entries of the ELR carry a generation (7).
+    ElrGeneration,
+    /// The newest state that was seen survives a restart (13).
+    Remember,
+}
+
+/// A rule that is switched off, and where that shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    pub name: &'static str,
+    pub broken: Broken,
+    pub profile: Profile,
+    /// It must be found in so many runs.
+    pub within: u64,
+}
+
+/// Three brokers that come back soon, one partition, much to write.
+const AIMED: Profile = Profile {
+    steps: 300,
+    brokers: 3,
+    partitions: 1,
+    in_sync: 3,
+    min_in_sync: 2,
+    operators: 1,
+    odds: ODDS,
+    lost: 0,
+    late: 0,
+    repeated: 0,
+    misjudged: 0,
+    retention: false,
+    writes: 6,
+};
+
+const ODDS: Odds = Odds {
+    kill: 0,
+    power: 0,
+    power_all: 0,
+    disk: 0,
+    stop: 0,
+    start: 600,
+    pause: 0,
+    wake: 200,
+    cut: 0,
+    api: 0,
+    skew: 0,
+    rumour: 150,
+    operator: 0,
+    min: 0,
+};
+
+const fn machine(name: &'static str, rule: Rule, profile: Profile) -> Case {
+    Case { name, broken: Broken::Machine(rule), profile, within: 1000 }
+}
+
+const fn case(name: &'static str, broken: Broken, profile: Profile) -> Case {
+    Case { name, broken, profile, within: 1000 }
+}
+
+/// Two of three in sync, with removals and returns.
+const CHANGES: Profile = Profile { in_sync: 2, misjudged: 10, late: 15, lost: 5, ..AIMED };
+
+/// Every rule, each with a kind of run that gives it much to do.
+pub const CASES: &[Case] = &[
+    case("swap", Broken::Swap, Profile { operators: 2, ..AIMED }),
+    machine("keep_proposal", Rule::KeepProposal, Profile { late: 40, ..CHANGES }),
+    machine(
+        "refuse_lower",
+        Rule::RefuseLower,
+        Profile { repeated: 60, odds: Odds { rumour: 400, kill: 100, ..ODDS }, ..AIMED },
+    ),
+    machine(
+        "own_generation",
+        Rule::OwnGeneration,
+        Profile { odds: Odds { disk: 100, power: 50, ..ODDS }, ..AIMED },
+    ),
+    machine(
+        "fetch_generation",
+        Rule::FetchGeneration,
+        Profile { repeated: 60, odds: Odds { disk: 150, ..ODDS }, ..AIMED },
+    ),
+    case("fresh_generation", Broken::FreshGeneration, Profile { odds: Odds { disk: 100, ..ODDS }, ..AIMED }),
+    case(
+        "marker_consumed",
+        Broken::MarkerConsumed,
+        Profile { odds: Odds { stop: 100, power: 100, ..ODDS }, ..AIMED },
+    ),
+    case(
+        "fresh_read",
+        Broken::FreshRead,
+        Profile {
+            brokers: 2,
+            in_sync: 2,
+            min_in_sync: 1,
+            odds: Odds { power: 150, pause: 50, rumour: 200, ..ODDS },
+            ..AIMED
+        },
+    ),
+    machine("maximal_isr", Rule::MaximalIsr, CHANGES),
+    machine("waits_below_min", Rule::WaitsBelowMin, Profile { misjudged: 25, ..CHANGES }),
+    machine(
+        "waits_for_elr",
+        Rule::WaitsForElr,
+        Profile { misjudged: 25, odds: Odds { min: 200, ..ODDS }, ..CHANGES },
+    ),
+    case(
+        "this_epoch",
+        Broken::ThisEpoch,
+        Profile { odds: Odds { power: 100, rumour: 300, ..ODDS }, ..AIMED },
+    ),
+    machine("tells_from_start", Rule::TellsFromStart, AIMED),
+    machine("joins_at_watermark", Rule::JoinsAtWatermark, CHANGES),
+    machine("joins_at_start", Rule::JoinsAtStart, Profile { odds: Odds { rumour: 300, ..ODDS }, ..CHANGES }),
+    machine("shrink_succeeds", Rule::ShrinkSucceeds, Profile { in_sync: 3, ..CHANGES }),
+    case(
+        "truncate_epoch",
+        Broken::TruncateEpoch,
+        Profile { odds: Odds { rumour: 300, kill: 50, ..ODDS }, ..AIMED },
+    ),
+    case(
+        "truncation_synced",
+        Broken::TruncationSynced,
+        Profile { odds: Odds { power: 200, rumour: 300, ..ODDS }, ..AIMED },
+    ),
+    case(
+        "clean_only",
+        Broken::CleanOnly,
+        Profile { misjudged: 20, odds: Odds { kill: 100, ..ODDS }, ..CHANGES },
+    ),
+    case(
+        "leader_shrinks",
+        Broken::LeaderShrinks,
+        Profile { odds: Odds { power: 100, kill: 50, ..ODDS }, ..AIMED },
+    ),
+    case("elr_cleared", Broken::ElrCleared, Profile { misjudged: 25, ..CHANGES }),
+    case(
+        "elr_generation",
+        Broken::ElrGeneration,
+        Profile { misjudged: 20, odds: Odds { disk: 100, power: 100, ..ODDS }, ..CHANGES },
+    ),
+    machine(
+        "resumes_waiting",
+        Rule::ResumesWaiting,
+        Profile { late: 40, odds: Odds { kill: 150, ..ODDS }, ..CHANGES },
+    ),
+    case("remember", Broken::Remember, Profile { odds: Odds { kill: 200, rumour: 300, ..ODDS }, ..AIMED }),
+];

@@ -1,0 +1,105 @@
+//! The simulation at work: nothing is found while all rules are in force, and something without each of them.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::rules::{CASES, Case};
+use super::{Ended, run};
+
+/// Runs of the fixed set, and of the fresh one.
+const FIXED: u64 = 300;
+const FRESH: u64 = 300;
+
+fn number(variable: &str) -> Option<u64> {
+    env::var(variable).ok().map(|text| text.parse().expect(variable))
+}
+
+fn must_hold(seed: u64) -> Ended {
+    let ended = run(seed, None, None, false);
+    if let Some((violation, what)) = &ended.found {
+        panic!(
+            "seed {seed}: {}: {what}\nreplay it: MILENA_SIM_SEED={seed} cargo test -p milena-replication \
+             simulation::tests::replay -- --nocapture",
+            violation.text()
+        );
+    }
+    ended
+}
+
+/// Replays one run in plain words: `MILENA_SIM_SEED` says which, `MILENA_SIM_RULE` without which rule.
+#[test]
+fn replay() {
+    let Some(seed) = number("MILENA_SIM_SEED") else { return };
+    let rule = env::var("MILENA_SIM_RULE").ok();
+    let case = rule.and_then(|rule| CASES.iter().find(|case| case.name == rule));
+    let ended = run(seed, case.map(|case| case.profile), case.map(|case| case.broken), true);
+    match ended.found {
+        Some((violation, what)) => println!("=> {}: {what}", violation.text()),
+        None => println!("=> nothing is wrong"),
+    }
+}
+
+#[test]
+fn nothing_is_lost_in_the_fixed_runs() {
+    let (mut acknowledgements, mut cuts, mut troubles) = (0, 0, 0);
+    for seed in 0..number("MILENA_SIM_SEEDS").unwrap_or(FIXED) {
+        let ended = must_hold(seed);
+        acknowledgements += ended.acknowledgements;
+        cuts += ended.cuts;
+        troubles += u64::from(ended.troubles);
+    }
+    println!("{acknowledgements} records acknowledged, {cuts} logs cut, {troubles} troubles");
+    // Or the runs would show nothing.
+    assert!(acknowledgements > 5000 && cuts > 30 && troubles > 2000);
+}
+
+#[test]
+fn nothing_is_lost_in_fresh_runs() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let first = u64::try_from(now.as_millis()).unwrap();
+    for seed in first..first + number("MILENA_SIM_SEEDS").unwrap_or(FRESH) {
+        must_hold(seed);
+    }
+}
+
+/// How many runs it takes until something is found without that rule.
+fn runs_until_found(case: &Case, most: u64) -> Option<u64> {
+    (0..most).find(|seed| run(*seed, Some(case.profile), Some(case.broken), false).found.is_some())
+}
+
+macro_rules! each_matters {
+    ($($rule:ident)*) => {
+        $(
+            #[test]
+            fn $rule() {
+                let case = CASES.iter().find(|case| case.name == stringify!($rule)).unwrap();
+                let runs = runs_until_found(case, case.within);
+                assert!(runs.is_some(), "without this rule nothing is found in {} runs", case.within);
+            }
+        )*
+    };
+}
+
+each_matters! {
+    swap own_generation fresh_generation marker_consumed waits_below_min tells_from_start shrink_succeeds truncate_epoch
+    clean_only remember
+}
+
+/// What is found how often in so many runs without each rule, and when first; for who works on the rules.
+#[test]
+#[ignore = "a survey, to be looked at"]
+fn survey() {
+    let count = number("MILENA_SIM_SEEDS").unwrap_or(200);
+    let only = env::var("MILENA_SIM_RULE").unwrap_or_default();
+    for case in CASES.iter().filter(|case| case.name.contains(&only)) {
+        let mut found = BTreeMap::<_, (u64, u64)>::new();
+        for seed in 0..count {
+            if let Some((violation, _)) = run(seed, Some(case.profile), Some(case.broken), false).found {
+                found.entry(violation).or_insert((0, seed)).0 += 1;
+            }
+        }
+        let letters: String = found.keys().map(|violation| violation.letter()).collect();
+        println!("{} {letters}: {found:?}", case.name);
+    }
+}

@@ -1,0 +1,407 @@
+//! The world: brokers, operators, the API server and the network between them, one random step after the other.
+
+use milena_crds::partition::{Generation, Member, PartitionState, check_transition};
+
+use super::ghost::{Before, Ghost, Violation};
+use super::log::Log;
+use super::network::{Message, Network};
+use super::node::{Disk, Node};
+use super::operator::Operator;
+use super::profile::Profile;
+use super::rng::Rng;
+use super::rules::Broken;
+use super::store::{Lease, Store};
+use crate::Change;
+
+/// Something that happens to a broker.
+type Event = fn(&mut World, usize);
+
+pub struct World {
+    pub rng: Rng,
+    /// Milliseconds since the beginning.
+    pub now: i64,
+    pub store: Store,
+    pub net: Network,
+    pub nodes: Vec<Node>,
+    pub operators: Vec<Operator>,
+    pub ghost: Ghost,
+    pub broken: Option<Broken>,
+    pub partitions: usize,
+    /// `min.insync.replicas` as the topic's object says it.
+    pub min_in_sync: usize,
+    pub retention: bool,
+    /// Most records in an answer to a follower.
+    pub most_records: i64,
+    /// Number of the last value that was written.
+    pub values: u32,
+    /// Operators' processes so far.
+    pub lives: u32,
+    pub profile: Profile,
+    pub troubles: u32,
+    trace: bool,
+    disks: u32,
+}
+
+impl World {
+    pub fn new(profile: Profile, rng: Rng, broken: Option<Broken>, trace: bool) -> World {
+        let Profile { brokers, partitions, in_sync, min_in_sync, operators, .. } = profile;
+        let generation =
+            |broker| Generation { disk: 0xd0 + u32::try_from(broker).unwrap(), unclean_starts: 0 };
+        let replicas: Vec<i32> = (0..i32::try_from(brokers).unwrap()).collect();
+        let isr = replicas.iter().take(in_sync).map(|id| Member { broker: *id, generation: generation(*id) });
+        let state = PartitionState::create(replicas.clone(), isr.collect()).unwrap();
+        let states: Vec<PartitionState> = vec![state; partitions];
+        let lease = |broker| Lease {
+            epoch: 1,
+            renewals: 0,
+            generation: generation(broker),
+            draining: false,
+            released: false,
+        };
+        let leases = replicas.iter().map(|id| lease(*id)).collect();
+        let node = |broker: &i32| Node {
+            disk: Disk {
+                generation: generation(*broker),
+                opened_in: 0,
+                marker: true,
+                logs: vec![Log::default(); partitions],
+                memory: vec![None; partitions],
+                memory_of: generation(*broker),
+                high_watermarks: vec![0; partitions],
+            },
+            boot: 0,
+            lives: 0,
+            process: None,
+            paused: false,
+            skew: 0,
+        };
+        let (lost, late, repeated) = (profile.lost, profile.late, profile.repeated);
+        let mut world = World {
+            rng,
+            now: 0,
+            store: Store::new(&states, leases, broken != Some(Broken::Swap)),
+            net: Network { lost, late, repeated, ..Network::default() },
+            nodes: replicas.iter().map(node).collect(),
+            operators: (0..operators).map(|_| Operator::new(0, brokers)).collect(),
+            ghost: Ghost::new(partitions, brokers, broken.is_none()),
+            broken,
+            partitions,
+            min_in_sync,
+            retention: profile.retention,
+            most_records: 3,
+            values: 0,
+            lives: 0,
+            profile,
+            troubles: 0,
+            trace,
+            disks: 0xe0,
+        };
+        world.say(|| format!("{profile:?}"));
+        (0..brokers).for_each(|broker| world.start_registered(broker));
+        (0..operators).for_each(|at| world.start_operator(at));
+        world
+    }
+
+    /// Tells what happens, in a run that somebody looks at.
+    pub fn say(&self, text: impl FnOnce() -> String) {
+        if self.trace {
+            println!("{:6} ms  {}", self.now, text());
+        }
+    }
+
+    /// One step: something that goes on, or something that goes wrong.
+    pub fn step(&mut self) {
+        self.now += self.rng.within(0, 12);
+        let broker = self.rng.below(self.nodes.len());
+        match self.rng.below(100) {
+            0..30 => self.deliver(),
+            30..62 => self.tick(broker),
+            62..80 => {
+                let at = self.rng.below(self.operators.len());
+                self.operate(at);
+            }
+            _ => {}
+        }
+        if self.rng.percent(self.profile.writes * 3) {
+            self.write_to(broker);
+        }
+        self.trouble(broker);
+        self.ghost.check(&self.store, &self.nodes);
+    }
+
+    fn write_to(&mut self, broker: usize) {
+        let partition = self.rng.below(self.partitions);
+        let all = self.rng.percent(70);
+        if self.nodes[broker].acts() {
+            self.produce(broker, partition, all);
+        }
+    }
+
+    /// Some message arrives.
+    pub fn deliver(&mut self) {
+        let Some(message) = self.net.arrival(self.now, &mut self.rng) else { return };
+        let paused = match &message {
+            Message::Fetch { to, .. }
+            | Message::Fetched { to, .. }
+            | Message::Patched { to, .. }
+            | Message::IsRead { to, .. } => self.nodes[*to].paused,
+            Message::IsPut { to, .. } => self.operators[*to].paused,
+            _ => false,
+        };
+        if paused {
+            // It waits in the socket.
+            return self.net.send(message, self.now + 100, &mut self.rng);
+        }
+        match message {
+            Message::Patch { from, life, id, changes } => {
+                let done = self.patch(changes);
+                self.net.send(Message::Patched { to: from, life, id, done }, self.now, &mut self.rng);
+            }
+            Message::Read { from, life } => {
+                let version = self.store.newest();
+                self.net.send(Message::IsRead { to: from, life, version }, self.now, &mut self.rng);
+            }
+            Message::Put { from, life, decided_on, write } => {
+                let before = self.store.newest();
+                let version = self.store.put(decided_on, write.spec);
+                self.judge_change(before);
+                self.net.send(Message::IsPut { to: from, life, version }, self.now, &mut self.rng);
+            }
+            Message::IsPut { to, life, version } => {
+                if self.operators[to].life == life {
+                    self.written(to, version);
+                }
+            }
+            message => self.receive(message),
+        }
+    }
+
+    /// A leader's changes reach the API server.
+    fn patch(&mut self, mut changes: Vec<(usize, Change)>) -> bool {
+        if self.broken == Some(Broken::ElrCleared) {
+            for (_, change) in &mut changes {
+                let Change { old, new } = change;
+                let left = |id: &i32| {
+                    let generation = old.in_isr(*id).or(old.in_elr(*id))?;
+                    let stays = old.in_elr(*id).is_some() || new.isr.len() < self.min_in_sync;
+                    (stays && new.in_isr(*id).is_none()).then_some(Member { broker: *id, generation })
+                };
+                new.elr = new.replicas.iter().filter_map(left).collect();
+            }
+        }
+        let (newest, before) = (self.store.newest(), self.ghost.before(&self.store, &self.nodes));
+        let done = self.store.patch(&changes).is_some();
+        self.judge_change(newest);
+        if done && self.all_crashed() {
+            // A member whose removal was on its way no longer counts, even if the change lands after the crash.
+            self.ghost.excuse(&before, &self.store, &self.nodes);
+        }
+        done
+    }
+
+    /// Whether of some partition every member of ISR and ELR has another generation by now.
+    fn all_crashed(&self) -> bool {
+        (0..self.partitions).any(|partition| {
+            let state = self.store.state(partition);
+            state.isr.iter().chain(&state.elr).all(|member| !self.has_kept(member))
+        })
+    }
+
+    /// Whether the member's log is of the generation that its entry names.
+    pub fn has_kept(&self, member: &Member) -> bool {
+        self.nodes[usize::try_from(member.broker).unwrap()].generation() == member.generation
+    }
+
+    /// Every change must be one that the rules allow.
+    fn judge_change(&mut self, before: usize) {
+        if self.broken.is_some() || self.store.newest() == before {
+            return;
+        }
+        let (old, new) = (self.store.version(before), self.store.version(self.store.newest()));
+        for (old, new) in old.states.iter().zip(&new.states).filter(|(old, new)| old != new) {
+            let judged: Vec<_> = (1..=3).map(|min| check_transition(old, new, min)).collect();
+            if let (true, Some(Err(why))) = (judged.iter().all(Result::is_err), judged.first()) {
+                self.ghost.find(Violation::Illegal, why.to_string());
+            }
+        }
+    }
+
+    /// What goes wrong, and what comes back.
+    fn trouble(&mut self, broker: usize) {
+        let odds = self.profile.odds;
+        let at = u32::try_from(self.rng.below(10_000)).unwrap();
+        let events: [(u32, Event); 14] = [
+            (odds.start, World::come_back),
+            (odds.wake, World::wake),
+            (odds.kill, World::kill),
+            (odds.power, World::lose_power),
+            (odds.power_all, World::lose_all_power),
+            (odds.disk, World::new_disk),
+            (odds.stop, World::drain),
+            (odds.pause, World::pause),
+            (odds.cut, World::cut),
+            (odds.api, World::api),
+            (odds.skew, World::set_clock),
+            (odds.rumour, World::rumour),
+            (odds.operator, World::trouble_operator),
+            (odds.min, World::change_min),
+        ];
+        let mut from = 0;
+        for (odds, event) in events {
+            if (from..from + odds).contains(&at) {
+                self.troubles += 1;
+                return event(self, broker);
+            }
+            from += odds;
+        }
+    }
+
+    fn come_back(&mut self, broker: usize) {
+        if self.nodes[broker].process.is_none() {
+            self.start(broker);
+        }
+    }
+
+    fn wake(&mut self, broker: usize) {
+        if std::mem::take(&mut self.nodes[broker].paused) {
+            self.say(|| format!("broker {broker} wakes up"));
+        }
+    }
+
+    /// The process is gone; the page cache stays.
+    fn kill(&mut self, broker: usize) {
+        self.say(|| format!("the process of broker {broker} is killed"));
+        self.end(broker);
+        if self.rng.percent(60) {
+            self.connection_refused(broker);
+        }
+    }
+
+    fn end(&mut self, broker: usize) {
+        let node = &mut self.nodes[broker];
+        node.process = None;
+        node.paused = false;
+    }
+
+    fn before(&self) -> Before {
+        self.ghost.before(&self.store, &self.nodes)
+    }
+
+    /// The machine loses power, and some of what was not synced.
+    fn lose_power(&mut self, broker: usize) {
+        let before = self.before();
+        self.end(broker);
+        let node = &mut self.nodes[broker];
+        node.boot += 1;
+        node.disk.logs.iter_mut().for_each(|log| log.lose_power(&mut self.rng));
+        let ends: Vec<i64> = node.disk.logs.iter().map(crate::LogView::log_end).collect();
+        self.say(|| format!("the machine of broker {broker} loses power; logs end at {ends:?}"));
+        self.ghost.excuse(&before, &self.store, &self.nodes);
+    }
+
+    fn lose_all_power(&mut self, _: usize) {
+        (0..self.nodes.len()).for_each(|broker| self.lose_power(broker));
+    }
+
+    /// The broker gets an empty disk.
+    fn new_disk(&mut self, broker: usize) {
+        self.say(|| format!("broker {broker} gets an empty disk"));
+        let before = self.before();
+        self.end(broker);
+        self.disks += u32::from(self.broken != Some(Broken::FreshGeneration));
+        let node = &mut self.nodes[broker];
+        let disk = match self.broken {
+            Some(Broken::FreshGeneration) => node.disk.generation.disk,
+            _ => self.disks,
+        };
+        node.disk.generation = Generation { disk, unclean_starts: 0 };
+        (node.disk.opened_in, node.disk.marker) = (node.boot, false);
+        node.disk.logs.fill(Log::default());
+        node.disk.memory.fill(None);
+        node.disk.high_watermarks.fill(0);
+        if self.broken != Some(Broken::FreshGeneration) {
+            node.disk.memory_of = Generation::default();
+        }
+        self.ghost.excuse(&before, &self.store, &self.nodes);
+    }
+
+    /// A clean stop begins.
+    fn drain(&mut self, broker: usize) {
+        let patient = self.rng.percent(60);
+        let node = &mut self.nodes[broker];
+        let Some(process) = node.process.as_mut().filter(|_| !node.paused) else { return };
+        if patient {
+            process.draining = true;
+            self.say(|| format!("broker {broker} drains"));
+        } else {
+            // Nobody took over in time.
+            self.stop(broker);
+        }
+    }
+
+    fn pause(&mut self, broker: usize) {
+        if self.nodes[broker].process.is_some() {
+            self.say(|| format!("broker {broker} is paused"));
+            self.nodes[broker].paused = true;
+        }
+    }
+
+    /// Some connection is cut, or all are whole again.
+    fn cut(&mut self, broker: usize) {
+        if self.rng.percent(40) {
+            self.say(|| "all connections are whole".to_owned());
+            self.net.cut.clear();
+            self.net.cut_off.clear();
+        } else if self.rng.percent(40) {
+            self.say(|| format!("broker {broker} does not reach the API server"));
+            self.net.cut_off.push(broker);
+        } else {
+            let other = self.rng.below(self.nodes.len());
+            self.say(|| format!("brokers {broker} and {other} do not hear each other"));
+            self.net.cut.push((broker, other));
+        }
+    }
+
+    fn api(&mut self, _: usize) {
+        self.net.api_away = !self.net.api_away;
+        self.say(|| format!("the API server is {}", if self.net.api_away { "away" } else { "back" }));
+    }
+
+    fn set_clock(&mut self, broker: usize) {
+        let skew = self.rng.within(-5000, 5000);
+        self.say(|| format!("the clock of broker {broker} is off by {skew} ms"));
+        self.nodes[broker].skew = skew;
+    }
+
+    /// An operator is wrongly told that a process is gone.
+    fn rumour(&mut self, broker: usize) {
+        self.say(|| format!("broker {broker} is taken for dead"));
+        self.connection_refused(broker);
+    }
+
+    fn trouble_operator(&mut self, _: usize) {
+        let at = self.rng.below(self.operators.len());
+        match self.rng.below(3) {
+            0 => self.start_operator(at),
+            1 => {
+                self.operators[at].paused = !self.operators[at].paused;
+                self.say(|| format!("operator {at}: paused is {}", self.operators[at].paused));
+            }
+            _ => {
+                // A monotonic clock that runs ahead.
+                self.operators[at].skew += self.rng.within(0, 1500);
+            }
+        }
+    }
+
+    fn change_min(&mut self, _: usize) {
+        self.min_in_sync = 1 + self.rng.below(self.nodes.len());
+        self.say(|| format!("min.insync.replicas is {}", self.min_in_sync));
+    }
+
+    /// What a leader believes of another broker.
+    pub fn seems_dead(&mut self, broker: usize) -> bool {
+        let wrong = self.rng.percent(self.profile.misjudged);
+        self.nodes[broker].process.is_none() != wrong
+    }
+}

@@ -51,6 +51,7 @@ impl TopicConfig {
                 segment_bytes: settings.get("segment.bytes"),
                 segment_ms: settings.get("segment.ms"),
                 segment_jitter_ms: settings.get("segment.jitter.ms"),
+                preallocate: settings.get("preallocate"),
                 index_interval_bytes: settings.get("index.interval.bytes"),
                 index_size_max_bytes: settings.get("segment.index.bytes"),
                 retention_ms: settings.get("retention.ms"),

@@ -14,6 +14,8 @@ pub struct LogConfig {
     pub segment_ms: i64,
     /// `segment.jitter.ms`: up to so much is taken from `segment_ms`, so that not all logs roll at once.
     pub segment_jitter_ms: i64,
+    /// `preallocate`: a segment takes all of its space on disk with its first batch.
+    pub preallocate: bool,
     /// `index.interval.bytes`: about so many bytes lie between two entries of an index.
     pub index_interval_bytes: u32,
     /// `segment.index.bytes`: a segment whose index is as large is sealed.
@@ -53,6 +55,7 @@ impl Default for LogConfig {
             segment_bytes: 1 << 30,
             segment_ms: 168 * HOUR_MS,
             segment_jitter_ms: 0,
+            preallocate: false,
             index_interval_bytes: 4096,
             index_size_max_bytes: 10 << 20,
             retention_ms: 168 * HOUR_MS,

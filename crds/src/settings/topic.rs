@@ -138,9 +138,14 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
          sync such writes are refused.",
     )
     .from(&[same("min.insync.replicas")]),
-    setting("preallocate", Kind::Bool, "false", "Reserve the room of a segment on disk when it is begun.")
-        .from(&[same("log.preallocate")])
-        .without_effect("room is always reserved ahead, and given back when the segment is complete"),
+    setting(
+        "preallocate",
+        Kind::Bool,
+        "false",
+        "Take all of a segment's space on disk when it is begun, rather than a little ahead of its end. What is not \
+         used is given back when the segment is complete.",
+    )
+    .from(&[same("log.preallocate")]),
     setting("remote.log.copy.disable", Kind::Bool, "false", "Make a tiered topic's tiers read-only.")
         .without_effect(NO_TIERS),
     setting("remote.log.delete.on.disable", Kind::Bool, "false", "Drop a topic's tiers when they are disabled.")

@@ -145,7 +145,8 @@ impl Log {
         let len = to_u64(head.len()).saturating_add(to_u64(rest.len()));
         let disk = self.shared.disk.get();
         if disk.is_none_or(|disk| disk.has_ample_room()) {
-            let ahead = self.preallocation.reserve(&file, position, len);
+            let at_least = if self.config.preallocate { u64::from(self.config.segment_bytes) } else { 0 };
+            let ahead = self.preallocation.reserve(&file, position, len, at_least);
             disk.inspect(|disk| disk.take_room(ahead));
         }
         disk.inspect(|disk| disk.take_room(len));

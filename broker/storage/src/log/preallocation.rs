@@ -23,20 +23,25 @@ impl Preallocation {
     }
 
     /// Has space for `len` bytes at `position`, if the file system can do that and there is some. The answer is how
-    /// many bytes were taken.
-    pub(super) fn reserve(&mut self, file: &File, position: u64, len: u64) -> u64 {
-        let end = position.saturating_add(len);
+    /// many bytes were taken. `at_least`: all of the segment's space is taken at once (`preallocate`).
+    pub(super) fn reserve(&mut self, file: &File, position: u64, len: u64, at_least: u64) -> u64 {
+        let end = position.saturating_add(len).max(at_least);
         if end <= self.up_to || self.up_to < CHUNK {
             return 0;
         }
         let missing = end.saturating_sub(self.up_to).next_multiple_of(CHUNK);
-        if fs::allocate(file, self.up_to, missing).is_err() {
+        let (from, taken) = match at_least {
+            0 => (self.up_to, missing),
+            // The first chunk, too.
+            _ => (position, missing.saturating_add(self.up_to.saturating_sub(position))),
+        };
+        if fs::allocate(file, from, taken).is_err() {
             // A write needs no space taken ahead; whether there is room for it, it finds out itself.
             self.up_to = 0;
             return 0;
         }
         self.up_to = self.up_to.saturating_add(missing);
-        missing
+        taken
     }
 
     /// Gives back what is behind the end of a file that is written no more.

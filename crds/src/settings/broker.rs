@@ -119,7 +119,7 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "log.cleaner.backoff.ms",
         long(0),
         "15000",
-        "Pause of the cleaner when nothing needs compaction.",
+        "Pause of the cleaner when nothing needs compaction; it looks once a second at most.",
     ),
     setting(
         "log.cleaner.dedupe.buffer.size",

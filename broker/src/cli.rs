@@ -20,6 +20,7 @@ pub struct Cli {
     /// objects. Kafka's setting log.dirs says the same.
     #[arg(
         long,
+        global = true,
         env = "MILENA_DATA_DIR",
         default_value = "./milena-data",
         value_name = "DIR",
@@ -53,9 +54,30 @@ pub struct Cli {
     #[arg(long, env = "MILENA_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     pub log_format: LogFormat,
 
+    /// What a process that runs already is to do; without a command a process starts.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Set by the operator: what a broker in a pod needs to know.
     #[command(flatten)]
     pub kubernetes: KubernetesArgs,
+}
+
+/// Orders for a process that runs on the same data directory.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Command {
+    /// Stops one broker of a process with several: others take over what it leads. The others go on.
+    Stop {
+        /// Number of the broker.
+        broker: i32,
+    },
+    /// Starts a broker that was stopped: it catches up, and is in sync again.
+    Start {
+        /// Number of the broker.
+        broker: i32,
+    },
+    /// Says which brokers run.
+    Brokers,
 }
 
 /// How log lines look.
@@ -97,6 +119,7 @@ const EXAMPLES: &str = "\
 Examples:
   milena-broker                                     a broker on localhost:9092
   milena-broker --brokers 3 --data-dir /tmp/three   three brokers, on ports 9092 to 9094
+  milena-broker stop 1 --data-dir /tmp/three        one of them stops, the others take over; start 1 brings it back
   milena-broker --config num.partitions=3           new topics have three partitions
   milena-broker --apply topic.yaml                  with the topics of a file
 

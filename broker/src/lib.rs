@@ -18,6 +18,7 @@ pub mod logging;
 pub mod metrics;
 pub mod node;
 pub mod partitions;
+pub mod replication;
 pub mod run;
 pub mod server;
 mod topics;

@@ -8,6 +8,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use milena_replication::{Change, Outcome};
 use milena_storage::CleanStats;
 use tracing::info;
 
@@ -38,6 +39,14 @@ pub struct Metrics {
     pub unknown_logs: Gauge,
     /// The compaction of logs.
     pub cleaner: Arc<CleanerMetrics>,
+    /// Partitions led here of which some replica is not in sync.
+    pub under_replicated: Gauge,
+    /// Partitions led here with fewer in-sync replicas than `min.insync.replicas`.
+    pub under_min_isr: Gauge,
+    /// Changes after which fewer replicas were in sync.
+    pub isr_shrinks: Counter,
+    /// Changes after which more replicas were in sync, or one with another generation of its log.
+    pub isr_expands: Counter,
     /// Open connections.
     pub connections: Gauge,
     /// 1 while the control plane can be reached.
@@ -131,6 +140,8 @@ impl Default for Metrics {
         let bytes_in = counter("produced_bytes", "Bytes of record batches taken from producers");
         let bytes_out = counter("fetched_bytes", "Bytes of record batches given to consumers");
         let batches_in = counter("produced_batches", "Record batches taken from producers");
+        let isr_shrinks = counter("isr_shrinks", "Changes after which fewer replicas were in sync");
+        let isr_expands = counter("isr_expands", "Changes after which more replicas were in sync");
         let mut gauge = |name: &str, help: &str| {
             let gauge = Gauge::default();
             registry.register(name, help, gauge.clone());
@@ -146,6 +157,12 @@ impl Default for Metrics {
             "Log directories with no more free than log.dir.reserved.bytes: records are refused",
         );
         let unknown_logs = gauge("unknown_logs", "Logs on disk of topics that no object knows");
+        let under_replicated =
+            gauge("under_replicated_partitions", "Partitions led here of which some replica is not in sync");
+        let under_min_isr = gauge(
+            "under_min_isr_partitions",
+            "Partitions led here with fewer in-sync replicas than min.insync.replicas",
+        );
         let connections = gauge("connections", "Open connections");
         let coordination_reachable =
             gauge("coordination_reachable", "1 while the control plane can be reached");
@@ -164,6 +181,10 @@ impl Default for Metrics {
             offline_log_directories,
             full_log_directories,
             unknown_logs,
+            under_replicated,
+            under_min_isr,
+            isr_shrinks,
+            isr_expands,
             connections,
             coordination_reachable,
         }
@@ -181,6 +202,27 @@ impl Metrics {
             (self.replicas.set(replicas), self.leaders.set(leaders), self.failed_replicas.set(failed));
         if before != (replicas, leaders, failed) {
             info!(broker, replicas, leads = leaders, failed, "partitions here");
+        }
+    }
+
+    /// Shows how the partitions that are led here stand.
+    pub fn show_replication(&self, hosted: &Hosted) {
+        let (mut under_replicated, mut under_min_isr) = (0, 0);
+        for replica in hosted.replicas().filter(|replica| replica.is_leader()) {
+            if replica.state().is_under_replicated() {
+                under_replicated += 1;
+                under_min_isr += i64::from(replica.is_under_min_isr());
+            }
+        }
+        self.under_replicated.set(under_replicated);
+        self.under_min_isr.set(under_min_isr);
+    }
+
+    /// Counts a change of the ISR that has succeeded.
+    pub fn count_isr_change(&self, change: &Change, outcome: Outcome) {
+        if outcome == Outcome::Succeeded {
+            let shrinks = change.new.isr.len() < change.old.isr.len();
+            if shrinks { &self.isr_shrinks } else { &self.isr_expands }.inc();
         }
     }
 

@@ -18,6 +18,7 @@ use crate::{
     groups::Groups,
     metrics::Metrics,
     partitions::{Hosted, Moves, Partition},
+    replication::Replication,
     server::Limits,
 };
 
@@ -37,6 +38,8 @@ pub struct Broker {
     pub coordination: Arc<dyn Coordination>,
     /// Groups whose coordinator this broker is.
     pub groups: Groups,
+    /// Replicas here and elsewhere, kept alike.
+    pub replication: Replication,
     /// Where the logs are.
     pub dirs: Arc<LogDirs>,
     /// Replicas on their way from one of them to another.
@@ -82,6 +85,7 @@ impl Broker {
             groups: Groups::default(),
             dirs,
             moves: Arc::default(),
+            replication: Replication::default(),
             epoch: AtomicI64::new(0),
             started: watch::Sender::new(false),
             fatal: watch::Sender::new(None),

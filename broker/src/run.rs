@@ -3,6 +3,7 @@
 use std::{
     io,
     net::SocketAddr,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,9 +19,12 @@ use tracing::{info, warn};
 
 use crate::{cli::Cli, groups, http, node::Broker, partitions::Manager, server};
 
+mod control;
 mod embedded;
 mod kubernetes;
 
+/// Leadership has so long to move away from a broker that is to stop.
+const HAND_OVER: Duration = Duration::from_secs(10);
 /// Connections that are being served when the broker stops are waited for so long.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
 
@@ -29,6 +33,9 @@ const LAST_ANSWERS: Duration = Duration::from_secs(10);
 /// # Errors
 /// Why it could not start, in one line.
 pub fn run(cli: Cli) -> Result<(), String> {
+    if let Some(command) = &cli.command {
+        return control::give(cli.data_dir.first().map_or(Path::new("."), PathBuf::as_path), command);
+    }
     allow_many_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -65,6 +72,7 @@ impl Running {
         let stop = watch::Sender::new(false);
         let manager = tokio::spawn(manager.run(broker.clone(), stop.subscribe()));
         broker.wait_until_ready().await;
+        broker.replication.start(&broker, stop.subscribe());
         tokio::spawn(groups::follow(broker.clone(), stop.subscribe()));
         let server = tokio::spawn(server::serve(listener, broker.clone(), stop.subscribe()));
         Running { broker, stop, server, manager }
@@ -73,6 +81,23 @@ impl Running {
     /// The broker.
     pub fn broker(&self) -> &Arc<Broker> {
         &self.broker
+    }
+
+    /// Serves until leadership has moved to others, who have been asked to take it; for ten seconds at most. What is in
+    /// sync nowhere else cannot move.
+    pub async fn hand_over(&self) {
+        let can_move = || {
+            let view = self.broker.view();
+            view.hosted.replicas().any(|replica| replica.is_leader() && replica.state().isr.len() > 1)
+        };
+        let mut changes = self.broker.view_changes();
+        let moved = async { while can_move() && changes.changed().await.is_ok() {} };
+        if tokio::time::timeout(HAND_OVER, moved).await.is_err() {
+            warn!(
+                broker = self.broker.id,
+                "some leadership has not moved: those partitions are away for a moment"
+            );
+        }
     }
 
     /// Answers what is being answered, writes everything to disk and marks the stop as clean.
@@ -84,6 +109,7 @@ impl Running {
             warn!(broker = self.broker.id, "some clients still waited for answers after {LAST_ANSWERS:?}");
             abort.abort();
         }
+        self.broker.replication.stop();
         if let Err(error) = self.manager.await {
             warn!(broker = self.broker.id, %error, "the logs were not closed in order; the next start looks them over");
         }

@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 use kafka_protocol::ResponseError;
 use milena_crds::{
     names,
+    partition::MAX_REPLICAS,
     settings::{self, Config},
     topic::MAX_PARTITIONS,
 };
@@ -18,8 +19,6 @@ use crate::{
     node::{Broker, View},
 };
 
-/// Replicas that a partition can have in this version.
-const MOST_REPLICAS: i16 = 1;
 /// How long a client waits at most for a topic to be made by the way (Metadata, FindCoordinator).
 const BY_THE_WAY: Duration = Duration::from_secs(5);
 
@@ -92,14 +91,13 @@ fn check_replicas(view: &View, replicas: i16) -> Result<(), Refusal> {
     let brokers = view.image.brokers.len();
     match replicas {
         ..=0 => refuse(format!("Replication factor was set to {replicas}; it must be 1 or more.")),
-        1 => Ok(()),
         _ if usize::try_from(replicas).is_ok_and(|wanted| wanted > brokers) => refuse(format!(
             "Replication factor {replicas} cannot be reached: the cluster has {brokers} broker(s)."
         )),
-        _ => refuse(format!(
-            "Replication factor was set to {replicas}, but this version keeps one replica of each partition: \
-             use 1. Replication comes with a later version."
-        )),
+        _ if usize::try_from(replicas).is_ok_and(|wanted| wanted > MAX_REPLICAS) => {
+            refuse(format!("Replication factor was set to {replicas}; it must be 1 to {MAX_REPLICAS}."))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -138,7 +136,7 @@ pub async fn ensure(broker: &Broker, name: &str) -> Result<Arc<Topic>, Refusal> 
         "__consumer_offsets" => TopicRequest {
             name: name.to_owned(),
             partitions: Some(config.offsets_topic_partitions),
-            replicas: Some(config.offsets_topic_replicas.min(MOST_REPLICAS)),
+            replicas: Some(affordable(&broker.view(), config.offsets_topic_replicas)),
             config: compacted(config.offsets_topic_segment_bytes),
         },
         _ => TopicRequest { name: name.to_owned(), ..TopicRequest::default() },
@@ -148,6 +146,12 @@ pub async fn ensure(broker: &Broker, name: &str) -> Result<Arc<Topic>, Refusal> 
         Err(refusal) if refusal.code == ResponseError::TopicAlreadyExists => wait_visible(broker, name).await,
         created => created,
     }
+}
+
+/// As many replicas as are asked for, or as there are brokers: nobody is there to ask whether fewer will do.
+fn affordable(view: &View, replicas: i16) -> i16 {
+    let brokers = view.image.brokers.values().filter(|broker| broker.alive).count();
+    replicas.min(i16::try_from(brokers).unwrap_or(i16::MAX)).max(1)
 }
 
 async fn wait_visible(broker: &Broker, name: &str) -> Result<Arc<Topic>, Refusal> {

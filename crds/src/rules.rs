@@ -53,8 +53,8 @@ const TOPIC: &[Rule] = &[
     },
     Rule {
         path: &["spec", "replicas"],
-        rule: "self == 1",
-        message: "'replication comes with a later version; use 1'",
+        rule: "self == oldSelf",
+        message: "'replicas cannot change in this version: make another topic with as many as are needed'",
     },
 ];
 

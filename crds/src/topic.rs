@@ -77,6 +77,7 @@ pub struct KafkaTopicSpec {
     pub partitions: i32,
     /// How many brokers hold a copy of each partition.
     #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 64))]
     pub replicas: i32,
     /// Topic settings under Kafka's own names. A setting that is taken out goes back to the cluster's default.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -77,6 +77,12 @@ broker_config! {
     recovery_checkpoint: Duration = "log.flush.offset.checkpoint.interval.ms";
     /// How long an idle producer's sequences are remembered, in milliseconds.
     producer_id_expiration_ms: i64 = "producer.id.expiration.ms";
+    /// How long a follower may be behind and stay in sync, in milliseconds.
+    replica_lag_ms: i64 = "replica.lag.time.max.ms";
+    /// Most bytes of one partition that a follower is sent at a time.
+    replica_fetch_bytes: usize = "replica.fetch.max.bytes";
+    /// Most bytes that a follower is sent at a time.
+    replica_response_bytes: usize = "replica.fetch.response.max.bytes";
     /// Partitions of `__consumer_offsets`.
     offsets_topic_partitions: i32 = "offsets.topic.num.partitions";
     /// Replicas of `__consumer_offsets`.

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures::future::BoxFuture;
 use kafka_protocol::ResponseError;
-use milena_crds::settings::Config;
+use milena_crds::{partition::PartitionKey, settings::Config};
+use milena_replication::{Change, Outcome};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -31,8 +32,21 @@ pub trait Coordination: Send + Sync {
     /// Sets (some) or resets (none) topic settings; settings that are not named stay.
     fn alter_topic(&self, name: &str, changes: ConfigChanges) -> BoxFuture<'_, Result<(), Refusal>>;
 
+    /// Changes who is in sync with partitions that this broker leads, each by compare-and-swap on the state that its
+    /// change names (rule 1). Answers how each attempt ended, in the same order.
+    fn change_isr(&self, changes: Vec<IsrChange>) -> BoxFuture<'_, Vec<Outcome>>;
+
     /// Deletes the KafkaTopic object of that topic, and no other that took its name since.
     fn delete_topic(&self, id: Uuid) -> BoxFuture<'_, Result<(), Refusal>>;
+}
+
+/// A leader's change of one partition.
+#[derive(Clone, Debug)]
+pub struct IsrChange {
+    /// The partition.
+    pub key: PartitionKey,
+    /// Its state before and after.
+    pub change: Change,
 }
 
 /// Settings to set or, where there is no value, to reset to their default.

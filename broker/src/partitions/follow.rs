@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use bytes::Bytes;
-use milena_crds::partition::PartitionKey;
+use milena_crds::partition::{Member, PartitionKey};
 use milena_replication::{Answer, Change, FollowerFetch, FollowerStep, Outcome, Refusal, Served};
 use milena_storage::{Log, StorageError};
 use tracing::{debug, info, warn};
@@ -26,6 +26,11 @@ impl Partition {
     /// The partition, as its state is kept.
     pub fn key(&self) -> PartitionKey {
         PartitionKey { topic_id: self.topic_id, partition: self.index }
+    }
+
+    /// This broker, with the generation of its logs.
+    pub fn member(&self) -> Member {
+        self.me
     }
 
     /// Takes a follower's fetch in: its position counts from here on.

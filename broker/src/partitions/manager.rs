@@ -115,7 +115,7 @@ impl Manager {
     }
 
     /// Acts on the newest picture, then shows it. `all`: topics that did not change are looked at, too.
-    fn follow(&mut self, broker: &Broker, all: bool) {
+    fn follow(&mut self, broker: &Arc<Broker>, all: bool) {
         let image = self.images.borrow_and_update().clone();
         let view = broker.view();
         let (hosted, gone) = block_in_place(|| self.act(broker, &view, &image, all));
@@ -127,7 +127,7 @@ impl Manager {
     }
 
     /// What lies in a log directory that is out of service is served no more.
-    fn take_offline(&mut self, broker: &Broker) {
+    fn take_offline(&mut self, broker: &Arc<Broker>) {
         let failed: Vec<Arc<LogDir>> =
             self.dirs.opened().iter().filter(|dir| dir.failure().is_some()).cloned().collect();
         if failed.len() == self.failures {
@@ -160,7 +160,7 @@ impl Manager {
     }
 
     /// Once, with the first picture that is not from memory.
-    fn sort_out_leftovers(&mut self, broker: &Broker) {
+    fn sort_out_leftovers(&mut self, broker: &Arc<Broker>) {
         let view = broker.view();
         if self.sorted_out || view.image.from_memory {
             return;
@@ -179,7 +179,7 @@ impl Manager {
     /// What is hosted from now on, and the topics that no client sees any more.
     fn act(
         &mut self,
-        broker: &Broker,
+        broker: &Arc<Broker>,
         view: &View,
         image: &Arc<ClusterImage>,
         all: bool,
@@ -196,7 +196,7 @@ impl Manager {
                 self.hidden.insert(id, topic);
             }
         }
-        self.drop_deleted(image);
+        self.drop_deleted(broker, image);
         let config = broker.config();
         let mut openings = Vec::new();
         for topic in &changed {
@@ -205,18 +205,19 @@ impl Manager {
         self.place(&mut openings, &hosted);
         self.open(&mut hosted, openings);
         for topic in &changed {
-            lead(&hosted, topic, image.from_memory);
+            lead(broker, &hosted, topic, image.from_memory);
         }
         (hosted, hidden)
     }
 
     /// Deletes the data of hidden topics whose deletion is recorded.
-    fn drop_deleted(&mut self, image: &ClusterImage) {
+    fn drop_deleted(&mut self, broker: &Arc<Broker>, image: &ClusterImage) {
         let deleted: Vec<Uuid> =
             self.hidden.keys().copied().filter(|id| image.deleted.contains(id)).collect();
         for id in deleted {
             for replica in self.hidden.remove(&id).iter().flat_map(|topic| topic.open.values()) {
                 self.delete(replica);
+                broker.replication.assign(broker, replica);
             }
         }
     }
@@ -342,7 +343,7 @@ impl Manager {
     }
 
     /// Closes all logs and says that it was done in order, where it was.
-    fn close(&mut self, broker: &Broker) {
+    fn close(&mut self, broker: &Arc<Broker>) {
         broker.moves.stop();
         let view = broker.view();
         let all: Vec<Arc<Partition>> = view
@@ -420,7 +421,7 @@ fn differences(view: &View, image: &ClusterImage) -> (Vec<Arc<Topic>>, Vec<Uuid>
     (changed, gone)
 }
 
-fn lead(hosted: &Hosted, topic: &Topic, from_memory: bool) {
+fn lead(broker: &Arc<Broker>, hosted: &Hosted, topic: &Topic, from_memory: bool) {
     let Some(open) = hosted.topic(topic.id) else { return };
     let source = if from_memory { Source::Memory } else { Source::Store };
     for (index, replica) in &open.open {
@@ -429,5 +430,6 @@ fn lead(hosted: &Hosted, topic: &Topic, from_memory: bool) {
             // What the control plane shows is older than what this broker has acted on (rule 13).
             None => replica.stand_down(),
         }
+        broker.replication.assign(broker, replica);
     }
 }

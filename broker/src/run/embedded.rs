@@ -1,5 +1,7 @@
 //! One process with one broker or several, and no Kubernetes.
 
+mod fleet;
+
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -12,7 +14,7 @@ use tokio::net::TcpListener;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use super::{Running, StopSignals, listen, serve_http};
+use super::{Running, StopSignals, control, listen, serve_http};
 use crate::{
     advertised::Advertised,
     cli::Cli,
@@ -24,10 +26,10 @@ use crate::{
         kafka::Adoption,
         manifest::{self, Manifest},
     },
-    http::Probed,
     node::Broker,
     partitions::{Manager, generation},
 };
+use fleet::Fleet;
 
 /// Runs until SIGTERM or Ctrl-C.
 pub async fn run(cli: Cli) -> Result<(), String> {
@@ -60,21 +62,24 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         dirs.push(open_dirs(&paths, id, Some(embedded.cluster_id().to_string()))?);
     }
     let running = start_all(&cli, &embedded, &config, dirs, listeners, adopted).await?;
-    let probed: Arc<dyn Probed> =
-        Arc::new(AllBrokers(running.iter().map(|one| one.broker().clone()).collect()));
-    serve_http(&cli, probed).await?;
+    let mut orders = control::orders(main_path);
+    let mut fleet = Fleet::new(cli.clone(), embedded.clone(), config, running);
+    serve_http(&cli, fleet.probed()).await?;
     greet(&cli, &embedded, first_id, brokers);
-    let failures = running.iter().map(|one| Box::pin(one.broker().failed()));
-    let outcome = tokio::select! {
-        signal = signals.wait() => {
-            info!("{signal}: stopping");
-            Ok(())
+    let outcome = loop {
+        tokio::select! {
+            signal = signals.wait() => {
+                info!("{signal}: stopping");
+                break Ok(());
+            }
+            reason = fleet.failed() => break Err(reason),
+            Some(request) = orders.recv() => {
+                // Whoever asked may be gone.
+                let _ = request.answer.send(fleet.carry_out(request.order).await);
+            }
         }
-        (reason, ..) = futures::future::select_all(failures) => Err(reason),
     };
-    for one in running {
-        one.stop().await;
-    }
+    fleet.stop_all().await;
     outcome
 }
 
@@ -221,30 +226,20 @@ fn greet(cli: &Cli, embedded: &Embedded, first: i32, brokers: i32) {
     } else {
         String::new()
     };
+    let several = if brokers > 1 {
+        format!("Watch a failover with milena-broker stop {first}, and start {first}\n")
+    } else {
+        String::new()
+    };
     println!(
         "Milena {} serves Kafka clients on {server}{ports}\n\
          Data is in {} ({} topics)\n\
          Try    kafka-topics.sh --bootstrap-server {server} --create --topic sample --partitions 1\n\
          or     kafka-console-producer.sh --bootstrap-server {server} --topic sample\n\
          and    kafka-console-consumer.sh --bootstrap-server {server} --topic sample --from-beginning\n\
-         Stop with Ctrl-C",
+{several}         Stop with Ctrl-C",
         env!("CARGO_PKG_VERSION"),
         cli.data_dir.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(", "),
         embedded.topics(),
     );
-}
-
-/// Probes of all brokers in this process.
-struct AllBrokers(Vec<Arc<Broker>>);
-
-impl Probed for AllBrokers {
-    fn not_ready(&self) -> Option<String> {
-        let waiting = self.0.iter().find(|broker| !broker.is_ready())?;
-        Some(format!("broker {} is opening its logs", waiting.id))
-    }
-
-    fn metrics(&self) -> String {
-        // With several brokers in a process the first one's are shown: they share the processor and the memory.
-        self.0.first().map(|broker| broker.metrics_text()).unwrap_or_default()
-    }
 }

@@ -79,6 +79,7 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         reason = broker.failed() => Err(reason),
     };
     kubernetes.drain();
+    running.hand_over().await;
     running.stop().await;
     kubernetes.release().await;
     outcome

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::frames::{Frame, FrameReader};
-use crate::{api, node::Broker};
+use crate::{api, node::Broker, replication};
 
 /// How often a connection whose request takes long is looked at: is anybody still there?
 const STILL_THERE: Duration = Duration::from_secs(1);
@@ -58,6 +58,9 @@ pub async fn run(
             () = super::stopped(&mut stop) => return Ok(()),
         };
         let Some(frame) = frame else { return mid_frame(&reader) };
+        if replication::is_exchange(&frame.bytes) {
+            return replication::serve(stream, frame.bytes, broker, stop).await;
+        }
         if !answer(&stream, &peer, &broker, frame).await? {
             return Ok(());
         }

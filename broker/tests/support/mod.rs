@@ -78,10 +78,7 @@ impl Process {
     }
 
     pub fn connect(&self) -> Client {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Client { stream, correlation: 0 }
+        Client::connect(self.port).unwrap()
     }
 }
 
@@ -111,6 +108,14 @@ pub struct Client {
 }
 
 impl Client {
+    /// A connection to a port of this machine.
+    pub fn connect(port: u16) -> std::io::Result<Client> {
+        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        stream.set_nodelay(true)?;
+        Ok(Client { stream, correlation: 0 })
+    }
+
     /// Sends a request; the answer is the body of the response in the same version.
     pub fn ask<R: Request + Encodable>(&mut self, version: i16, request: &R) -> R::Response {
         let mut body = self.ask_raw(version, request).expect("the connection was closed");

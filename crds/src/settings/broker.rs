@@ -1,8 +1,8 @@
 //! Settings of brokers that work here, or that users commonly set and that do no harm, sorted by name.
 
 use super::row::{
-    NO_POOLS, NO_PURGATORY, NO_REPLICATION, NO_TRANSACTIONS, OWN_SIZE, any_int, inherited, int, long,
-    setting, short,
+    NO_POOLS, NO_PURGATORY, NO_REPLICATION, NO_TRANSACTIONS, ONE_EXCHANGE, OWN_SIZE, any_int, inherited, int,
+    long, setting, short,
 };
 use super::{Kind, Setting};
 
@@ -57,8 +57,7 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "1",
         "Replicas of topics that are made without a number of replicas.",
     )
-    .restart()
-    .default_only("replication comes with a later version; use 1"),
+    .restart(),
     setting("delete.topic.enable", Kind::Bool, "true", "Let Kafka clients delete topics.").high().restart(),
     setting("fetch.max.bytes", int(1024), "57671680", "Most bytes that one fetch request is answered with.")
         .restart(),
@@ -297,7 +296,7 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         .without_effect(NO_POOLS),
     setting("num.replica.fetchers", int(1), "1", "Fetchers of a follower for each leader.")
         .high()
-        .without_effect(NO_REPLICATION),
+        .without_effect(ONE_EXCHANGE),
     setting(
         "offset.metadata.max.bytes",
         int(0),
@@ -355,8 +354,7 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "Replicas of __consumer_offsets when it is made.",
     )
     .high()
-    .restart()
-    .without_effect(NO_REPLICATION),
+    .restart(),
     setting(
         "offsets.topic.segment.bytes",
         int(1),
@@ -397,24 +395,22 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "1048576",
         "Most bytes of one partition that a follower fetches at once.",
     )
-    .restart()
-    .without_effect(NO_REPLICATION),
+    .restart(),
     setting("replica.fetch.min.bytes", any_int(), "1", "Least bytes that a follower's fetch waits for.")
         .high()
         .restart()
-        .without_effect(NO_REPLICATION),
+        .without_effect(ONE_EXCHANGE),
     setting(
         "replica.fetch.response.max.bytes",
         int(0),
         "10485760",
         "Most bytes that a follower fetches at once.",
     )
-    .restart()
-    .without_effect(NO_REPLICATION),
+    .restart(),
     setting("replica.fetch.wait.max.ms", any_int(), "500", "How long a follower's fetch waits.")
         .high()
         .restart()
-        .without_effect(NO_REPLICATION),
+        .without_effect(ONE_EXCHANGE),
     setting(
         "replica.lag.time.max.ms",
         long(i64::MIN),
@@ -422,8 +418,7 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "A follower that has not caught up for this long leaves the ISR.",
     )
     .high()
-    .restart()
-    .without_effect(NO_REPLICATION),
+    .restart(),
     setting("request.timeout.ms", any_int(), "30000", "How long a broker waits for another.")
         .high()
         .restart()

@@ -27,7 +27,10 @@ pub(super) const ZSTD: Kind = Kind::Int(Range::new(-131_072, 22));
 /// Why settings of tiered storage change nothing.
 pub(super) const NO_TIERS: &str = "there is no tiered storage";
 /// Why settings of replication change nothing.
-pub(super) const NO_REPLICATION: &str = "replication comes with a later version";
+pub(super) const NO_REPLICATION: &str = "comes with a later version";
+/// Why settings of followers' fetches change nothing.
+pub(super) const ONE_EXCHANGE: &str =
+    "each pair of brokers has one connection, on which records are sent as they come";
 /// Why settings of transactions change nothing.
 pub(super) const NO_TRANSACTIONS: &str = "transactions come with a later version";
 /// Why sizes of buffers change nothing.

@@ -49,10 +49,11 @@ pub const CASES: &[Case] = &[
     topic("a", "{cluster: demo, partitions: 4, topicName: b}").refused("spec.topicName cannot change"),
     topic("a", "{cluster: demo, partitions: 4, topicName: a}"),
     topic("a", "{cluster: demo, partitions: 4, replicas: 3}")
-        .refused("replication comes with a later version; use 1"),
+        .refused("replicas cannot change in this version"),
     topic("a", "{cluster: demo, partitions: 10001}").refused("less than or equal to 10000"),
     topic("b", "{cluster: demo, partitions: 0}").refused("greater than or equal to 1"),
-    topic("b", "{cluster: demo, replicas: 0}").refused("use 1"),
+    topic("b", "{cluster: demo, replicas: 0}").refused("greater than or equal to 1"),
+    topic("b", "{cluster: demo, replicas: 65}").refused("less than or equal to 64"),
     topic("b", "{partitions: 1}").refused("spec.cluster: Required value"),
     topic("b", "{cluster: demo, topicName: 'a b'}").refused("other than ASCII alphanumerics"),
     topic("b", "{cluster: demo, topicName: ..}").refused("must not be empty"),

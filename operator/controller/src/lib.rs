@@ -12,6 +12,7 @@ pub mod lease;
 pub mod placement;
 mod plan;
 mod status;
+mod swap;
 mod topics;
 mod writes;
 

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use milena_crds::KafkaTopic;
 use milena_crds::names::{self, check_topic_name};
-use milena_crds::partition::{Member, PartitionKey, PartitionState};
+use milena_crds::partition::{MAX_REPLICAS, Member, PartitionKey, PartitionState};
 use milena_crds::settings::check_topic_config;
 use milena_crds::topic::MAX_PARTITIONS;
 use uuid::Uuid;
@@ -196,9 +196,8 @@ fn refuse_spec(object: &KafkaTopic, id: Uuid, found: &[Found]) -> Option<Standin
         );
         return no("StateLost", message);
     }
-    if spec.replicas != 1 {
-        let message = format!("replicas: {}: replication comes with a later version; use 1", spec.replicas);
-        return no("ReplicationNotSupported", message);
+    if let Some(refused) = refuse_replicas(spec.replicas, found) {
+        return Some(refused);
     }
     if let Err(error) = check_topic_config(&spec.config) {
         return no("InvalidConfig", error.to_string());
@@ -214,6 +213,18 @@ fn refuse_spec(object: &KafkaTopic, id: Uuid, found: &[Found]) -> Option<Standin
         return no("InvalidPartitions", message);
     }
     None
+}
+
+/// Why a topic cannot have that many replicas of each partition.
+fn refuse_replicas(replicas: i32, found: &[Found]) -> Option<Standing> {
+    let wanted = usize::try_from(replicas).unwrap_or_default();
+    if !(1..=MAX_REPLICAS).contains(&wanted) {
+        return no("InvalidReplicas", format!("replicas: {replicas}: 1 to {MAX_REPLICAS}"));
+    }
+    let there = found.iter().find_map(|found| found.state.as_ref()).map(|state| state.replicas.len());
+    let there = there.filter(|there| *there != wanted)?;
+    let message = format!("the topic has {there} replicas, which cannot change yet: set replicas to {there}");
+    no("InvalidReplicas", message)
 }
 
 /// What came of a topic's lack of partitions.

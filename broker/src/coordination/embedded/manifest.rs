@@ -7,6 +7,7 @@ use std::{
 
 use milena_crds::{
     GROUP, KafkaCluster, KafkaTopic, VERSION, names,
+    partition::MAX_REPLICAS,
     settings::{self, Config, SettingError},
     topic::MAX_PARTITIONS,
 };
@@ -159,11 +160,8 @@ impl Document<'_> {
                 format!("{} is out of range; allowed: 1 to {MAX_PARTITIONS}", topic.spec.partitions);
             return Err(self.wrong(file, &["spec", "partitions"], &message));
         }
-        if topic.spec.replicas != 1 {
-            let message = format!(
-                "{} is not taken; allowed: 1. Replication comes with a later version",
-                topic.spec.replicas
-            );
+        if !usize::try_from(topic.spec.replicas).is_ok_and(|wanted| (1..=MAX_REPLICAS).contains(&wanted)) {
+            let message = format!("{} is out of range; allowed: 1 to {MAX_REPLICAS}", topic.spec.replicas);
             return Err(self.wrong(file, &["spec", "replicas"], &message));
         }
         self.check_config(file, &topic.spec.config, settings::check_topic)?;

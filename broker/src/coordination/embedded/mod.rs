@@ -16,12 +16,14 @@ use milena_crds::{
     partition::{Generation, Member},
     settings::Config,
 };
+use milena_replication::Outcome;
 use milena_storage::LogDir;
 use parking_lot::Mutex;
 use tokio::{sync::watch, task::block_in_place};
+use tracing::warn;
 use uuid::Uuid;
 
-use super::{ConfigChanges, Coordination, NewTopic, Refusal};
+use super::{ConfigChanges, Coordination, IsrChange, NewTopic, Refusal};
 use crate::cluster::{BrokerInfo, ClusterImage};
 
 use files::{FileError, ObjectFiles};
@@ -134,6 +136,16 @@ impl Embedded {
         decided
     }
 
+    /// A broker that runs is to be rid of what it leads (`draining`), or does not run any more. What follows is decided
+    /// at once.
+    ///
+    /// # Errors
+    /// An object cannot be written.
+    pub fn change_broker(&self, id: i32, liveness: Liveness, draining: bool) -> Result<(), FileError> {
+        self.store.lock().change_broker(id, liveness, draining);
+        self.decide()
+    }
+
     /// Makes every decision that is due, then shows the result to the brokers.
     ///
     /// # Errors
@@ -209,6 +221,20 @@ impl Coordination for Embedded {
                     }
                     Ok(())
                 })
+            })
+        })
+    }
+
+    fn change_isr(&self, changes: Vec<IsrChange>) -> BoxFuture<'_, Vec<Outcome>> {
+        Box::pin(async move {
+            block_in_place(|| {
+                let mut store = self.store.lock();
+                let outcomes = store.change_isr(&changes);
+                if let Err(error) = store.decide() {
+                    warn!(%error, "decisions wait for the next change");
+                }
+                self.images.send_replace(store.image());
+                outcomes
             })
         })
     }

@@ -9,11 +9,12 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 use kafka_protocol::ResponseError;
-use milena_controller::{Broker, Cluster, Controller, Note, Plan, Removal};
+use milena_controller::{Broker, ChunkWrite, Cluster, Controller, Liveness, Note, Plan, Removal};
 use milena_crds::{
     KafkaCluster, KafkaClusterSpec, KafkaPartitions, KafkaTopic, KafkaTopicSpec, cluster::Storage, names,
     settings::Config,
 };
+use milena_replication::Outcome;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -21,7 +22,7 @@ use uuid::Uuid;
 use super::files::{FileError, ObjectFiles};
 use crate::{
     cluster::{BrokerInfo, ClusterImage},
-    coordination::{NewTopic, Refusal, assembler::Assembler},
+    coordination::{IsrChange, NewTopic, Refusal, assembler::Assembler},
 };
 
 /// Folders, by the plural of the kind.
@@ -56,6 +57,8 @@ pub struct Store {
     cluster: KafkaCluster,
     topics: BTreeMap<String, Arc<KafkaTopic>>,
     epochs: BTreeMap<i32, i64>,
+    /// Brokers of this process, as they are.
+    brokers: BTreeMap<i32, (BrokerInfo, Broker)>,
     /// Id of the first broker: 0, or what Kafka's data directory says.
     first_broker: i32,
     /// Whether this process has made the KafkaCluster.
@@ -78,6 +81,7 @@ impl Store {
             controller: Controller::new(&name),
             assembler: Assembler::default(),
             topics: BTreeMap::new(),
+            brokers: BTreeMap::new(),
             epochs: records.iter().map(|record| (record.broker, record.epoch)).collect(),
             first_broker: 0,
             fresh,
@@ -190,8 +194,17 @@ impl Store {
 
     /// A broker as it is.
     pub fn set_broker(&mut self, id: i32, info: BrokerInfo, broker: Broker) {
+        self.brokers.insert(id, (info.clone(), broker.clone()));
         self.assembler.set_broker(id, info);
         self.controller.apply_broker(id, Some(broker));
+    }
+
+    /// A broker that runs is to be rid of what it leads, or does not run any more.
+    pub fn change_broker(&mut self, id: i32, liveness: Liveness, draining: bool) {
+        if let Some((info, broker)) = self.brokers.get(&id).cloned() {
+            let info = BrokerInfo { alive: liveness == Liveness::Alive, ..info };
+            self.set_broker(id, info, Broker { liveness, draining, ..broker });
+        }
     }
 
     /// Makes a topic, its partitions included.
@@ -289,9 +302,21 @@ impl Store {
         Ok(())
     }
 
-    fn carry_out(&mut self, plan: Plan) -> Result<(), FileError> {
+    /// Makes leaders' changes; each is made on the state that it names, or not at all (rule 1).
+    pub fn change_isr(&mut self, changes: &[IsrChange]) -> Vec<Outcome> {
+        let states = changes.iter().map(|change| (change.key, &change.change.old, &change.change.new));
+        let (writes, done) = self.controller.swap(states);
+        if let Err(error) = self.write_partitions(writes) {
+            warn!(%error, "in-sync replicas cannot be changed");
+            return vec![Outcome::Unknown; changes.len()];
+        }
+        done.into_iter().map(|done| if done { Outcome::Succeeded } else { Outcome::Conflict }).collect()
+    }
+
+    /// Writes KafkaPartitions objects, and shows those that are written.
+    fn write_partitions(&mut self, writes: Vec<ChunkWrite>) -> Result<(), FileError> {
         let cluster = self.cluster.metadata.name.clone().unwrap_or_default();
-        for write in plan.chunks {
+        for write in writes {
             let name = names::partitions_object(&cluster, write.chunk);
             let object = KafkaPartitions::new(&name, write.spec.clone());
             if let Err(error) = self.files.put(PARTITIONS, &name, &object) {
@@ -301,6 +326,11 @@ impl Store {
             self.assembler.apply_partitions(&object);
             self.controller.apply_chunk(write.chunk, write.spec);
         }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, plan: Plan) -> Result<(), FileError> {
+        self.write_partitions(plan.chunks)?;
         for write in plan.topics {
             if let Some(object) = self.topics.get(&write.name) {
                 let mut object = object.as_ref().clone();

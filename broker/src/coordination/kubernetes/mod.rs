@@ -6,6 +6,7 @@
 
 mod follow;
 mod index;
+mod isr;
 mod lease;
 mod memory;
 mod outage;
@@ -21,6 +22,7 @@ use futures::{FutureExt as _, future::BoxFuture};
 use kafka_protocol::ResponseError;
 use kube::{Client, Config};
 use milena_crds::partition::Generation;
+use milena_replication::Outcome;
 use parking_lot::RwLock;
 use tokio::{
     sync::{oneshot, watch},
@@ -28,9 +30,10 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{ConfigChanges, Coordination, NewTopic, Refusal};
+use super::{ConfigChanges, Coordination, IsrChange, NewTopic, Refusal};
 use crate::cluster::ClusterImage;
 use follow::Follower;
+use isr::Isr;
 use lease::{Registration, record::Life};
 use memory::Memory;
 use picture::Picture;
@@ -65,6 +68,7 @@ pub enum StartError {
 pub struct Kubernetes {
     images: watch::Receiver<Arc<ClusterImage>>,
     topics: Topics,
+    isr: Isr,
     registration: Registration,
     /// Ends with this.
     _follower: JoinSet<()>,
@@ -92,12 +96,14 @@ impl Kubernetes {
             Topics::new(client.clone(), &place.namespace, &place.cluster, &place.pod, Arc::clone(&index));
         let (images, shown) = watch::channel(Arc::default());
         let (first, seen) = oneshot::channel();
-        let picture = Picture::new(place.clone(), index);
+        let objects = Arc::new(RwLock::default());
+        let isr = Isr::new(client.clone(), &place.namespace, Arc::clone(&objects));
+        let picture = Picture::new(place.clone(), index, objects);
         let follower = Follower { picture, memory, images, first: Some(first) };
         let mut tasks = JoinSet::new();
         tasks.spawn(follower.run(client, place, registration.state()));
         seen.await.map_err(|_| StartError::Ended)?;
-        Ok(Kubernetes { images: shown, topics, registration, _follower: tasks })
+        Ok(Kubernetes { images: shown, topics, isr, registration, _follower: tasks })
     }
 
     /// The broker epoch and whether the API server is reached, and a signal at each change.
@@ -151,6 +157,10 @@ impl Coordination for Kubernetes {
     fn alter_topic(&self, name: &str, changes: ConfigChanges) -> BoxFuture<'_, Result<(), Refusal>> {
         let id = self.topic_id(name);
         async move { self.topics.alter(id?, &changes).await }.boxed()
+    }
+
+    fn change_isr(&self, changes: Vec<IsrChange>) -> BoxFuture<'_, Vec<Outcome>> {
+        async move { self.isr.change(&changes).await }.boxed()
     }
 
     fn delete_topic(&self, id: Uuid) -> BoxFuture<'_, Result<(), Refusal>> {

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::{
     index::Index,
+    isr::Objects,
     lease::record,
     place::Place,
     watches::{Change, Of},
@@ -35,6 +36,7 @@ pub struct Picture {
     /// Brokers that the KafkaCluster asks for; none before it was seen.
     wanted: Option<i32>,
     topics: Arc<RwLock<Index>>,
+    objects: Arc<RwLock<Objects>>,
     listed: Listed,
     /// Something was seen that brokers are to be judged by at once.
     unjudged: bool,
@@ -54,8 +56,9 @@ struct Listed {
 }
 
 impl Picture {
-    /// A picture in which there is this broker alone. `topics` is kept in line with the KafkaTopics.
-    pub fn new(place: Place, topics: Arc<RwLock<Index>>) -> Picture {
+    /// A picture in which there is this broker alone. `topics` is kept in line with the KafkaTopics, and
+    /// `objects` with the KafkaPartitions.
+    pub fn new(place: Place, topics: Arc<RwLock<Index>>, objects: Arc<RwLock<Objects>>) -> Picture {
         let mut picture = Picture {
             assembler: Assembler::default(),
             leases: Leases::default(),
@@ -63,6 +66,7 @@ impl Picture {
             brokers: BTreeMap::new(),
             wanted: None,
             topics,
+            objects,
             listed: Listed::default(),
             unjudged: false,
             next_judgement: Instant::ZERO,
@@ -96,8 +100,14 @@ impl Picture {
                 self.forget_topic(former);
             }
             Change::Topic(Of::Listed) => self.listed.topics = true,
-            Change::Partitions(Of::Applied(object)) => self.assembler.apply_partitions(&object),
-            Change::Partitions(Of::Gone(name)) => self.assembler.remove_partitions(&name),
+            Change::Partitions(Of::Applied(object)) => {
+                self.objects.write().apply(&object);
+                self.assembler.apply_partitions(&object);
+            }
+            Change::Partitions(Of::Gone(name)) => {
+                self.objects.write().remove(&name);
+                self.assembler.remove_partitions(&name);
+            }
             Change::Partitions(Of::Listed) => self.listed.partitions = true,
             Change::Lease(Of::Applied(lease)) => self.apply_lease(&lease, now),
             Change::Lease(Of::Gone(name)) => self.remove_lease(&name),

@@ -152,7 +152,7 @@ fn the_oldest_object_has_the_name() {
 fn what_can_never_be_is_said() {
     let mut world = World::new(1);
     let mut replicated = World::spec(1);
-    replicated.replicas = 3;
+    replicated.replicas = 65;
     world.create_with("replicated", replicated, None);
     let mut misspelt = World::spec(1);
     misspelt.config.insert("retention.m".to_owned(), ConfigValue::from("1"));
@@ -163,7 +163,7 @@ fn what_can_never_be_is_said() {
     world.create("none", 0);
     world.settle();
     let reasons = ["replicated", "misspelt", "named", "none"].map(|name| world.reason(name));
-    assert_eq!(reasons, ["ReplicationNotSupported", "InvalidConfig", "InvalidName", "InvalidPartitions"]);
+    assert_eq!(reasons, ["InvalidReplicas", "InvalidConfig", "InvalidName", "InvalidPartitions"]);
     assert!(world.condition("misspelt").message.contains("did you mean retention.ms?"));
     assert!(world.chunks.is_empty());
 }

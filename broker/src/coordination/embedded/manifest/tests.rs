@@ -46,8 +46,11 @@ fn errors_name_file_line_field_and_what_is_allowed() {
     assert_eq!(wrong, "topic.yaml:10: kind: 'Topic' is not taken here; allowed: KafkaCluster, KafkaTopic");
     let wrong = error(&TOPIC.replace("  partitions: 3", "  partition: 3"));
     assert!(wrong.starts_with("topic.yaml:6: spec.partition: there is no such field; allowed: "), "{wrong}");
-    let wrong = error(&TOPIC.replace("  partitions: 3", "  partitions: 3\n  replicas: 3"));
-    assert!(wrong.starts_with("topic.yaml:7: spec.replicas: 3 is not taken; allowed: 1"), "{wrong}");
+    let wrong = error(&TOPIC.replace("  partitions: 3", "  partitions: 3\n  replicas: 65"));
+    assert!(
+        wrong.starts_with("topic.yaml:7: spec.replicas: 65 is out of range; allowed: 1 to 64"),
+        "{wrong}"
+    );
     let wrong = error(&TOPIC.replace("name: sample", "name: Sample"));
     assert!(wrong.starts_with("topic.yaml:3: metadata.name: 'Sample'"), "{wrong}");
 }

@@ -25,7 +25,7 @@ impl Scene {
             pod_ip: None,
             rack: None,
         };
-        Scene { picture: Picture::new(place, Arc::default()), now: Instant::ZERO }
+        Scene { picture: Picture::new(place, Arc::default(), Arc::default()), now: Instant::ZERO }
     }
 
     fn take(&mut self, change: Change) {

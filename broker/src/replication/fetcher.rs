@@ -1,0 +1,260 @@
+//! The follower's side of an exchange: one leader, all partitions that are followed from it.
+
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use milena_replication::{Answer, FollowerFetch};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::mpsc::UnboundedReceiver,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use tracing::{debug, info};
+use uuid::Uuid;
+
+use super::{
+    frame::{self, Frames},
+    wire::{self, Ask, Asks, Hello},
+};
+use crate::{
+    node::Broker,
+    partitions::{Partition, Taken},
+};
+
+/// A connection is tried for so long.
+const CONNECT: Duration = Duration::from_secs(3);
+/// A leader that says nothing for so long is called anew; it gives signs of life every half second.
+const SILENCE: Duration = Duration::from_secs(5);
+/// Between two tries to reach a leader: at first, and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+/// What failed is tried again after so long.
+const RETRY: Duration = Duration::from_secs(1);
+/// Most partitions that one frame asks for.
+const ASKS: u32 = 8_192;
+
+/// What a fetcher is told.
+pub enum Command {
+    /// That partition is to be followed from this leader, in the epoch that it knows.
+    Follow(Arc<Partition>),
+    /// That one no longer.
+    Leave(Uuid, i32),
+}
+
+/// Follows one leader.
+pub struct Fetcher {
+    broker: Arc<Broker>,
+    leader: i32,
+    numbers: HashMap<(Uuid, i32), u32>,
+    followed: HashMap<u32, Followed>,
+    next: u32,
+    /// To be asked for.
+    due: Vec<u32>,
+    /// Numbers whose partition the leader need not look after any more.
+    left: Vec<u32>,
+    failed: HashSet<u32>,
+}
+
+struct Followed {
+    partition: Arc<Partition>,
+    asked: Option<FollowerFetch>,
+}
+
+/// Why an exchange has ended in order.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    /// Nothing is followed from this leader.
+    Idle,
+    /// The broker stops.
+    Stopped,
+}
+
+impl Fetcher {
+    /// Follows nothing yet.
+    pub fn new(broker: Arc<Broker>, leader: i32) -> Fetcher {
+        Fetcher {
+            broker,
+            leader,
+            numbers: HashMap::new(),
+            followed: HashMap::new(),
+            next: 0,
+            due: Vec::new(),
+            left: Vec::new(),
+            failed: HashSet::new(),
+        }
+    }
+
+    /// Follows until nobody can give commands any more.
+    pub async fn run(mut self, mut commands: UnboundedReceiver<Command>) {
+        let mut pause = PAUSES.0;
+        loop {
+            if self.followed.is_empty() {
+                let Some(command) = commands.recv().await else { return };
+                self.take(command);
+                pause = PAUSES.0;
+                continue;
+            }
+            let begun = Instant::now();
+            match self.exchange(&mut commands).await {
+                Ok(Ended::Stopped) => return,
+                Ok(Ended::Idle) => continue,
+                Err(error) => {
+                    debug!(me = self.broker.id, leader = self.leader, %error, "not following for now")
+                }
+            }
+            if begun.elapsed() > RETRY {
+                pause = PAUSES.0;
+            }
+            tokio::select! {
+                () = sleep(pause) => pause = (pause * 2).min(PAUSES.1),
+                command = commands.recv() => match command {
+                    Some(command) => self.take(command),
+                    None => return,
+                },
+            }
+        }
+    }
+
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Follow(partition) => {
+                let key = (partition.topic_id, partition.index);
+                let number = *self.numbers.entry(key).or_insert_with(|| {
+                    self.next = self.next.wrapping_add(1);
+                    self.next
+                });
+                let followed = self.followed.entry(number);
+                let followed =
+                    followed.or_insert_with(|| Followed { partition: partition.clone(), asked: None });
+                followed.partition = partition;
+                self.due.push(number);
+            }
+            Command::Leave(topic, index) => {
+                if let Some(number) = self.numbers.remove(&(topic, index)) {
+                    self.followed.remove(&number);
+                    self.left.push(number);
+                }
+            }
+        }
+    }
+
+    async fn connect(&self) -> io::Result<TcpStream> {
+        let view = self.broker.view();
+        let Some(leader) = view.image.brokers.get(&self.leader) else {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "nobody knows where that broker is"));
+        };
+        let host = leader.host.as_deref().unwrap_or("127.0.0.1");
+        let stream = timeout(CONNECT, TcpStream::connect((host, leader.port))).await??;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    /// One connection, from the first word to the last.
+    async fn exchange(&mut self, commands: &mut UnboundedReceiver<Command>) -> io::Result<Ended> {
+        let stream = self.connect().await?;
+        let (mut read, mut write) = stream.into_split();
+        let mut frames = Frames::new(self.broker.config().max_frame_bytes);
+        let Some(follower) = self.followed.values().next().map(|one| one.partition.member()) else {
+            return Ok(Ended::Idle);
+        };
+        let hello = Hello { follower, leader: self.leader };
+        frame::write(&mut write, &[hello.encode().freeze()]).await?;
+        let welcome = timeout(SILENCE, frames.next(&mut read)).await??;
+        let reached = wire::decode_welcome(welcome).map_err(super::session::invalid)?;
+        if reached != self.leader {
+            let text = format!("broker {reached} is where broker {} should be", self.leader);
+            return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, text));
+        }
+        info!(me = self.broker.id, leader = self.leader, partitions = self.followed.len(), "following");
+        // The leader knows nothing yet: all is asked for.
+        self.left.clear();
+        self.due = self.followed.keys().copied().collect();
+        self.followed.values_mut().for_each(|one| one.asked = None);
+        self.follow(commands, &mut frames, &mut read, &mut write).await
+    }
+
+    async fn follow(
+        &mut self,
+        commands: &mut UnboundedReceiver<Command>,
+        frames: &mut Frames,
+        read: &mut (impl AsyncRead + Unpin),
+        write: &mut (impl AsyncWrite + Unpin),
+    ) -> io::Result<Ended> {
+        let mut retry_at = Instant::now();
+        loop {
+            self.ask(write).await?;
+            if self.followed.is_empty() {
+                return Ok(Ended::Idle);
+            }
+            let nothing_failed = self.failed.is_empty();
+            tokio::select! {
+                command = commands.recv() => {
+                    let Some(command) = command else { return Ok(Ended::Stopped) };
+                    self.take(command);
+                    while let Ok(command) = commands.try_recv() {
+                        self.take(command);
+                    }
+                }
+                frame = timeout(SILENCE, frames.next(read)) => self.hear(frame??)?,
+                () = sleep_until(retry_at), if !nothing_failed => self.due.extend(self.failed.drain()),
+            }
+            if nothing_failed && !self.failed.is_empty() {
+                retry_at = Instant::now() + RETRY;
+            }
+        }
+    }
+
+    /// Asks for all that is due.
+    async fn ask(&mut self, socket: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+        let mut asks = Asks::default();
+        for number in std::mem::take(&mut self.left) {
+            asks.push(number, &Ask::Leave);
+        }
+        for number in std::mem::take(&mut self.due) {
+            let Some(one) = self.followed.get_mut(&number) else { continue };
+            let next = one.partition.next_fetch().filter(|(leader, _)| *leader == self.leader);
+            let next = next.map(|(_, fetch)| fetch);
+            let (topic, partition) = (one.partition.topic_id, one.partition.index);
+            match next {
+                Some(fetch) => asks.push(number, &Ask::Fetch { topic, partition, fetch }),
+                None if one.asked.is_some() => asks.push(number, &Ask::Leave),
+                None => {}
+            }
+            one.asked = next;
+            if asks.len() >= ASKS {
+                frame::write(socket, &[asks.take().freeze()]).await?;
+            }
+        }
+        if !asks.is_empty() {
+            frame::write(socket, &[asks.take().freeze()]).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes in what the leader says.
+    fn hear(&mut self, frame: Bytes) -> io::Result<()> {
+        for told in wire::decode_answers(frame).map_err(super::session::invalid)? {
+            let Some(one) = self.followed.get(&told.slot) else { continue };
+            let matches = |asked: &FollowerFetch| {
+                (asked.leader_epoch, asked.offset) == (told.leader_epoch, told.offset)
+            };
+            let Some(asked) = one.asked.filter(matches) else { continue };
+            match one.partition.take_answer(&asked, &told.answer, &told.records) {
+                Taken::Again => self.due.push(told.slot),
+                Taken::Failed => {
+                    self.failed.insert(told.slot);
+                }
+                Taken::Nothing if matches!(told.answer, Answer::Refused(_)) || !told.records.is_empty() => {
+                    self.failed.insert(told.slot);
+                }
+                Taken::Nothing => {}
+            }
+        }
+        Ok(())
+    }
+}

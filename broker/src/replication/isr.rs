@@ -1,0 +1,95 @@
+//! Who is in sync with the partitions that this broker leads: what the leaders propose is written, many at a time.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{mpsc::UnboundedReceiver, watch},
+    time::{MissedTickBehavior, interval},
+};
+use tracing::debug;
+
+use crate::{
+    coordination::IsrChange,
+    node::{Broker, View},
+    partitions::Partition,
+};
+
+/// How often it is looked for followers that are behind, and for changes to repeat.
+const TICK: Duration = Duration::from_millis(500);
+/// Most changes that are asked for at a time.
+const BATCH: usize = 4096;
+
+/// Runs until the stop.
+pub async fn look_after(
+    broker: Arc<Broker>,
+    mut waiting: UnboundedReceiver<Arc<Partition>>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut views = broker.view_changes();
+    let mut alive = living(&broker.view());
+    loop {
+        let look = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return,
+            changed = views.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                let before = std::mem::replace(&mut alive, living(&broker.view()));
+                if before == alive {
+                    continue;
+                }
+                // Who is back says anew what it has: what it said before its removal does not count for its return.
+                alive.difference(&before).for_each(|id| broker.replication.close_sessions(*id));
+                led(&broker.view(), |_| true)
+            }
+            partition = waiting.recv() => {
+                let mut look: Vec<_> = partition.into_iter().collect();
+                while look.len() < BATCH && let Ok(partition) = waiting.try_recv() {
+                    look.push(partition);
+                }
+                look
+            }
+            _ = tick.tick() => {
+                let view = broker.view();
+                broker.metrics.show_replication(&view.hosted);
+                led(&view, Partition::needs_a_look)
+            }
+        };
+        for partitions in look.chunks(BATCH) {
+            change(&broker, partitions, &alive).await;
+        }
+    }
+}
+
+fn living(view: &View) -> BTreeSet<i32> {
+    view.image.brokers.iter().filter(|(_, broker)| broker.alive).map(|(id, _)| *id).collect()
+}
+
+fn led(view: &View, wanted: impl Fn(&Partition) -> bool) -> Vec<Arc<Partition>> {
+    let wanted = |replica: &&Arc<Partition>| replica.is_leader() && wanted(replica);
+    view.hosted.replicas().filter(wanted).cloned().collect()
+}
+
+/// Makes the changes that these partitions propose.
+async fn change(broker: &Broker, partitions: &[Arc<Partition>], alive: &BTreeSet<i32>) {
+    let max_lag_ms = broker.config().replica_lag_ms;
+    let propose = |partition: &Arc<Partition>| {
+        let change = partition.propose(max_lag_ms, |id| !alive.contains(&id))?;
+        Some((partition.clone(), change))
+    };
+    let proposed: Vec<_> = partitions.iter().filter_map(propose).collect();
+    if proposed.is_empty() {
+        return;
+    }
+    let changes =
+        proposed.iter().map(|(partition, change)| IsrChange { key: partition.key(), change: change.clone() });
+    let outcomes = broker.coordination.change_isr(changes.collect()).await;
+    for ((partition, change), outcome) in proposed.iter().zip(outcomes) {
+        debug!(partition = %partition.name(), ?outcome, "in-sync replicas");
+        broker.metrics.count_isr_change(change, outcome);
+        partition.answered(change, outcome);
+    }
+}

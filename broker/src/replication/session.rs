@@ -1,0 +1,287 @@
+//! The leader's side of an exchange: one follower, all partitions that it follows from here.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    io,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use milena_crds::partition::Member;
+use milena_replication::{Answer, FollowerFetch, Refusal};
+use milena_storage::StorageError;
+use parking_lot::Mutex;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::{Notify, watch},
+    time::sleep,
+};
+use tracing::{debug, info};
+use uuid::Uuid;
+
+use super::{
+    frame::{self, Frames},
+    wire::{self, Answers, Ask, Hello, MAX_SLOTS, Told, WireError},
+};
+use crate::{
+    node::Broker,
+    partitions::{FollowerSlot, Partition, Signal},
+};
+
+/// An exchange with nothing to say says so this often, and high watermarks with it.
+const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
+/// Longest frame that a follower sends.
+const MAX_ASKS: usize = 1024 * 1024;
+
+/// One follower's exchange.
+pub struct Session {
+    follower: Member,
+    signal: Arc<Signal>,
+    slots: Mutex<Slots>,
+    close: Notify,
+}
+
+#[derive(Default)]
+struct Slots {
+    by_number: HashMap<u32, Slot>,
+    /// Those whose partition is not here (yet).
+    unplaced: Vec<u32>,
+}
+
+/// One partition that is followed.
+struct Slot {
+    topic: Uuid,
+    index: i32,
+    fetch: FollowerFetch,
+    partition: Option<Arc<Partition>>,
+    news: Arc<FollowerSlot>,
+    state: State,
+    /// The high watermark that the follower was told last.
+    told: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// This broker does not lead in the follower's epoch (yet).
+    Parked,
+    /// The position counts; records go out as they come.
+    Ready,
+    /// That has to be said.
+    Say(Answer),
+    /// The follower has something to do, and then asks anew.
+    Told,
+}
+
+/// Serves a connection whose first frame said that a follower calls.
+///
+/// # Errors
+/// What ended it.
+pub async fn serve(
+    stream: TcpStream,
+    hello: Bytes,
+    broker: Arc<Broker>,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let hello = Hello::decode(hello).map_err(invalid)?;
+    let (mut read, mut write) = stream.into_split();
+    frame::write(&mut write, &[wire::encode_welcome(broker.id).freeze()]).await?;
+    if hello.leader != broker.id {
+        info!(
+            follower = hello.follower.broker,
+            wanted = hello.leader,
+            "a follower looks for another broker here"
+        );
+        return Ok(());
+    }
+    let session = Arc::new(Session {
+        follower: hello.follower,
+        signal: Arc::new(Signal::default()),
+        slots: Mutex::default(),
+        close: Notify::new(),
+    });
+    broker.replication.add_session(hello.follower.broker, &session);
+    tokio::select! {
+        ended = session.listen(&broker, &mut read) => ended,
+        ended = session.speak(&broker, &mut write) => ended,
+        () = session.close.notified() => Ok(()),
+        _ = stop.wait_for(|stop| *stop) => Ok(()),
+    }
+}
+
+pub(super) fn invalid(error: WireError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+impl Session {
+    /// Ends the exchange.
+    pub fn close(&self) {
+        self.close.notify_one();
+    }
+
+    async fn listen(&self, broker: &Broker, socket: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+        let mut frames = Frames::new(MAX_ASKS);
+        loop {
+            let frame = frames.next(socket).await?;
+            for (number, ask) in wire::decode_asks(frame, self.follower).map_err(invalid)? {
+                self.take(broker, number, ask)?;
+            }
+        }
+    }
+
+    /// Takes in what the follower asks for.
+    fn take(&self, broker: &Broker, number: u32, ask: Ask) -> io::Result<()> {
+        let mut slots = self.slots.lock();
+        let slots = &mut *slots;
+        let Ask::Fetch { topic, partition: index, fetch } = ask else {
+            slots.by_number.remove(&number);
+            return Ok(());
+        };
+        if slots.by_number.len() >= MAX_SLOTS {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "too many partitions in one exchange"));
+        }
+        let news = || Arc::new(FollowerSlot::new(number, self.signal.clone()));
+        let new =
+            || Slot { topic, index, fetch, partition: None, news: news(), state: State::Parked, told: -1 };
+        let slot = slots.by_number.entry(number).or_insert_with(new);
+        if (slot.topic, slot.index) != (topic, index) {
+            *slot = new();
+        }
+        slot.fetch = fetch;
+        slot.weigh(broker);
+        if slot.partition.is_none() {
+            slots.unplaced.push(number);
+        }
+        Ok(())
+    }
+
+    async fn speak(&self, broker: &Broker, socket: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+        let mut views = broker.view_changes();
+        let mut backlog = VecDeque::new();
+        loop {
+            let mut alive = false;
+            if backlog.is_empty() {
+                tokio::select! {
+                    () = self.signal.woken() => {}
+                    _ = views.changed() => self.place(broker),
+                    () = sleep(SIGN_OF_LIFE) => alive = true,
+                }
+            }
+            let (count, pieces) = self.next_frame(broker, &mut backlog);
+            if count > 0 || alive {
+                frame::write(socket, &pieces).await?;
+            }
+        }
+    }
+
+    /// Partitions that were not here may be by now.
+    fn place(&self, broker: &Broker) {
+        let mut slots = self.slots.lock();
+        let slots = &mut *slots;
+        slots.unplaced.retain(|number| {
+            let Some(slot) = slots.by_number.get_mut(number) else { return false };
+            slot.weigh(broker);
+            slot.partition.is_none()
+        });
+    }
+
+    /// What is to be said, within the limit of one frame; the rest stays in the backlog.
+    fn next_frame(&self, broker: &Broker, backlog: &mut VecDeque<u32>) -> (usize, Vec<Bytes>) {
+        backlog.extend(self.signal.take());
+        let config = broker.config();
+        let mut slots = self.slots.lock();
+        let (mut answers, mut count) = (Answers::default(), 0);
+        while answers.len() < config.replica_response_bytes {
+            let Some(number) = backlog.pop_front() else { break };
+            let Some(slot) = slots.by_number.get_mut(&number) else { continue };
+            let left = config.replica_response_bytes - answers.len();
+            if let Some(told) = slot.tell(broker, number, left.min(config.replica_fetch_bytes)) {
+                answers.push(told);
+                count += 1;
+            }
+        }
+        (count, answers.finish())
+    }
+}
+
+impl Slot {
+    /// Judges the follower's fetch, where this broker leads.
+    fn weigh(&mut self, broker: &Broker) {
+        self.state = State::Parked;
+        let Some(partition) = broker.view().hosted.partition(self.topic, self.index).cloned() else {
+            self.partition = None;
+            return;
+        };
+        if self.partition.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &partition)) {
+            // Before the log is looked at: an append in between is not missed.
+            partition.add_exchange(&self.news);
+            self.partition = Some(partition.clone());
+        }
+        let served = partition.serve_follower(&self.fetch);
+        if served.may_join {
+            broker.replication.look_at(&partition);
+        }
+        match served.answer {
+            Answer::Refused(Refusal::NotLeader | Refusal::HigherEpoch { .. }) => {}
+            Answer::Records { high_watermark, .. } => {
+                self.state = State::Ready;
+                if self.fetch.offset < partition.reader().log_end_offset() {
+                    self.news.urgent();
+                } else if self.told != high_watermark {
+                    self.news.queue();
+                }
+            }
+            answer => {
+                self.state = State::Say(answer);
+                self.news.urgent();
+            }
+        }
+    }
+
+    /// What is to be said of this partition now, if anything is.
+    fn tell(&mut self, broker: &Broker, number: u32, max_bytes: usize) -> Option<Told> {
+        self.news.taken();
+        let FollowerFetch { leader_epoch, offset, .. } = self.fetch;
+        let told = |answer, records| Told { slot: number, leader_epoch, offset, answer, records };
+        match self.state {
+            State::Told => return None,
+            State::Say(answer) => {
+                self.state = State::Told;
+                return Some(told(answer, Bytes::new()));
+            }
+            State::Parked => {
+                self.weigh(broker);
+                return None;
+            }
+            State::Ready => {}
+        }
+        let partition = self.partition.clone()?;
+        if !partition.leads_in(leader_epoch) {
+            self.state = State::Parked;
+            return None;
+        }
+        let high_watermark = partition.high_watermark();
+        let log_start = partition.reader().log_start_offset();
+        let records = match partition.read_for_follower(offset, max_bytes) {
+            Ok(records) => records,
+            Err(StorageError::OffsetOutOfRange { .. }) => {
+                self.weigh(broker);
+                return None;
+            }
+            Err(error) => {
+                debug!(partition = %partition.name(), %error, "cannot be read for a follower");
+                self.state = State::Parked;
+                return None;
+            }
+        };
+        if records.is_empty() && high_watermark == self.told {
+            return None;
+        }
+        self.told = high_watermark;
+        if !records.is_empty() {
+            self.state = State::Told;
+        }
+        Some(told(Answer::Records { high_watermark, log_start }, records))
+    }
+}

@@ -1,0 +1,354 @@
+//! What two brokers say to each other, byte by byte. All numbers are big-endian, frames begin with their length as
+//! Kafka's do. A connection begins as any other, with a request of an API key that Kafka does not have.
+//!
+//! ```text
+//! hello       key i16, version i16, follower i32, its generation u32 u32, leader i32 that it means to reach
+//! welcome     version i16, leader i32
+//! asks        count u32, of: slot u32, kind u8 (1 fetch, 2 leave)
+//!             fetch: topic id 16 bytes, partition i32, leader epoch i32, offset i64, last epoch i32
+//! answers     count u32, of: slot u32, leader epoch i32, offset i64 (those that were asked with), kind u8
+//!             0 refused; 1 diverging: epoch i32, end offset i64; 2 starts later: log start i64
+//!             3 records: high watermark i64, log start i64, length u32, batches
+//! ```
+
+use bytes::{Buf, BufMut, Bytes, BytesMut, TryGetError};
+use milena_crds::partition::{Generation, Member};
+use milena_replication::{Answer, FollowerFetch, Refusal};
+use uuid::Uuid;
+
+/// API key of the first request: far above Kafka's own.
+const KEY: i16 = 0x4d49;
+/// Version of all this.
+const VERSION: i16 = 1;
+/// Most partitions of one exchange.
+pub const MAX_SLOTS: usize = 1_000_000;
+
+const FETCH: u8 = 1;
+const LEAVE: u8 = 2;
+
+const REFUSED: u8 = 0;
+const DIVERGING: u8 = 1;
+const STARTS_LATER: u8 = 2;
+const RECORDS: u8 = 3;
+
+/// Why a frame is not understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// It ends too early.
+    #[error("a replication frame is cut short")]
+    Short,
+    /// A number that has no meaning there.
+    #[error("a replication frame has {0} where that cannot be")]
+    Strange(i64),
+}
+
+impl From<TryGetError> for WireError {
+    fn from(_: TryGetError) -> WireError {
+        WireError::Short
+    }
+}
+
+/// Whether a frame begins an exchange between brokers.
+pub fn is_exchange(frame: &[u8]) -> bool {
+    frame.starts_with(&KEY.to_be_bytes())
+}
+
+/// The first frame of a follower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// Who follows, with the generation of its logs.
+    pub follower: Member,
+    /// Whom it means to reach.
+    pub leader: i32,
+}
+
+impl Hello {
+    pub fn encode(&self) -> BytesMut {
+        let mut frame = BytesMut::new();
+        frame.put_i16(KEY);
+        frame.put_i16(VERSION);
+        frame.put_i32(self.follower.broker);
+        frame.put_u32(self.follower.generation.disk);
+        frame.put_u32(self.follower.generation.unclean_starts);
+        frame.put_i32(self.leader);
+        frame
+    }
+
+    pub fn decode(mut frame: Bytes) -> Result<Hello, WireError> {
+        for expected in [KEY, VERSION] {
+            let got = frame.try_get_i16()?;
+            if got != expected {
+                return Err(WireError::Strange(got.into()));
+            }
+        }
+        let broker = frame.try_get_i32()?;
+        let generation = Generation { disk: frame.try_get_u32()?, unclean_starts: frame.try_get_u32()? };
+        Ok(Hello { follower: Member { broker, generation }, leader: frame.try_get_i32()? })
+    }
+}
+
+/// The answer to a hello: who answers.
+pub fn encode_welcome(leader: i32) -> BytesMut {
+    let mut frame = BytesMut::new();
+    frame.put_i16(VERSION);
+    frame.put_i32(leader);
+    frame
+}
+
+/// Who has answered a hello.
+pub fn decode_welcome(mut frame: Bytes) -> Result<i32, WireError> {
+    match frame.try_get_i16()? {
+        VERSION => Ok(frame.try_get_i32()?),
+        other => Err(WireError::Strange(other.into())),
+    }
+}
+
+/// What a follower wants of one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Records.
+    Fetch { topic: Uuid, partition: i32, fetch: FollowerFetch },
+    /// Nothing any more.
+    Leave,
+}
+
+/// Writes what a follower asks for.
+#[derive(Debug, Default)]
+pub struct Asks {
+    bytes: BytesMut,
+    count: u32,
+}
+
+impl Asks {
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Partitions so far.
+    pub fn len(&self) -> u32 {
+        self.count
+    }
+
+    pub fn push(&mut self, slot: u32, ask: &Ask) {
+        if self.count == 0 {
+            self.bytes.put_u32(0);
+        }
+        self.count += 1;
+        self.bytes.put_u32(slot);
+        match ask {
+            Ask::Leave => self.bytes.put_u8(LEAVE),
+            Ask::Fetch { topic, partition, fetch } => {
+                self.bytes.put_u8(FETCH);
+                self.bytes.put_slice(topic.as_bytes());
+                self.bytes.put_i32(*partition);
+                self.bytes.put_i32(fetch.leader_epoch);
+                self.bytes.put_i64(fetch.offset);
+                self.bytes.put_i32(fetch.last_epoch);
+            }
+        }
+    }
+
+    /// The frame; what comes next begins another one.
+    pub fn take(&mut self) -> BytesMut {
+        let mut frame = std::mem::take(&mut self.bytes);
+        if let Some(count) = frame.first_chunk_mut::<4>() {
+            *count = self.count.to_be_bytes();
+        }
+        self.count = 0;
+        frame
+    }
+}
+
+/// Reads what the follower `replica` asks for.
+pub fn decode_asks(mut frame: Bytes, replica: Member) -> Result<Vec<(u32, Ask)>, WireError> {
+    let count = frame.try_get_u32()?;
+    let mut asks = Vec::new();
+    for _ in 0..count {
+        let slot = frame.try_get_u32()?;
+        let ask = match frame.try_get_u8()? {
+            LEAVE => Ask::Leave,
+            FETCH => {
+                let topic = Uuid::from_u128(frame.try_get_u128()?);
+                let partition = frame.try_get_i32()?;
+                let leader_epoch = frame.try_get_i32()?;
+                let offset = frame.try_get_i64()?;
+                let last_epoch = frame.try_get_i32()?;
+                if offset < 0 {
+                    return Err(WireError::Strange(offset));
+                }
+                let fetch = FollowerFetch { replica, leader_epoch, offset, last_epoch };
+                Ask::Fetch { topic, partition, fetch }
+            }
+            other => return Err(WireError::Strange(other.into())),
+        };
+        asks.push((slot, ask));
+    }
+    Ok(asks)
+}
+
+/// What a leader says of one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    pub slot: u32,
+    /// Leader epoch and offset of the fetch that is answered.
+    pub leader_epoch: i32,
+    pub offset: i64,
+    pub answer: Answer,
+    pub records: Bytes,
+}
+
+/// Writes what a leader says. Records are not copied.
+#[derive(Debug)]
+pub struct Answers {
+    pieces: Vec<Bytes>,
+    head: BytesMut,
+    count: u32,
+    len: usize,
+}
+
+impl Default for Answers {
+    fn default() -> Answers {
+        Answers { pieces: vec![Bytes::new()], head: BytesMut::new(), count: 0, len: 0 }
+    }
+}
+
+impl Answers {
+    /// Bytes so far.
+    pub fn len(&self) -> usize {
+        self.len + self.head.len()
+    }
+
+    pub fn push(&mut self, told: Told) {
+        self.count += 1;
+        self.head.put_u32(told.slot);
+        self.head.put_i32(told.leader_epoch);
+        self.head.put_i64(told.offset);
+        match told.answer {
+            Answer::Refused(_) => self.head.put_u8(REFUSED),
+            Answer::Diverging { epoch, end_offset } => {
+                self.head.put_u8(DIVERGING);
+                self.head.put_i32(epoch);
+                self.head.put_i64(end_offset);
+            }
+            Answer::StartsLater { log_start } => {
+                self.head.put_u8(STARTS_LATER);
+                self.head.put_i64(log_start);
+            }
+            Answer::Records { high_watermark, log_start } => {
+                self.head.put_u8(RECORDS);
+                self.head.put_i64(high_watermark);
+                self.head.put_i64(log_start);
+                self.head.put_u32(u32::try_from(told.records.len()).unwrap_or(u32::MAX));
+                if !told.records.is_empty() {
+                    let head = self.head.split().freeze();
+                    self.len += head.len() + told.records.len();
+                    self.pieces.push(head);
+                    self.pieces.push(told.records);
+                }
+            }
+        }
+    }
+
+    /// The frame in pieces, without its length; the first one is the count.
+    pub fn finish(mut self) -> Vec<Bytes> {
+        if let Some(first) = self.pieces.first_mut() {
+            *first = Bytes::copy_from_slice(&self.count.to_be_bytes());
+        }
+        if !self.head.is_empty() {
+            self.pieces.push(self.head.freeze());
+        }
+        self.pieces
+    }
+}
+
+/// Reads what a leader says.
+pub fn decode_answers(mut frame: Bytes) -> Result<Vec<Told>, WireError> {
+    let count = frame.try_get_u32()?;
+    let mut all = Vec::new();
+    for _ in 0..count {
+        let slot = frame.try_get_u32()?;
+        let leader_epoch = frame.try_get_i32()?;
+        let offset = frame.try_get_i64()?;
+        let mut records = Bytes::new();
+        let answer = match frame.try_get_u8()? {
+            // Why does not matter to a follower: it learns of states elsewhere.
+            REFUSED => Answer::Refused(Refusal::NotLeader),
+            DIVERGING => Answer::Diverging { epoch: frame.try_get_i32()?, end_offset: frame.try_get_i64()? },
+            STARTS_LATER => Answer::StartsLater { log_start: frame.try_get_i64()? },
+            RECORDS => {
+                let high_watermark = frame.try_get_i64()?;
+                let log_start = frame.try_get_i64()?;
+                let len = usize::try_from(frame.try_get_u32()?).map_err(|_| WireError::Short)?;
+                if len > frame.len() {
+                    return Err(WireError::Short);
+                }
+                records = frame.split_to(len);
+                Answer::Records { high_watermark, log_start }
+            }
+            other => return Err(WireError::Strange(other.into())),
+        };
+        all.push(Told { slot, leader_epoch, offset, answer, records });
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn joined(pieces: Vec<Bytes>) -> Bytes {
+        pieces.concat().into()
+    }
+
+    fn member() -> Member {
+        "3.0000000b-2".parse().unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let hello = Hello { follower: member(), leader: 7 };
+        assert!(is_exchange(&hello.encode()));
+        assert_eq!(Hello::decode(hello.encode().freeze()), Ok(hello));
+        assert_eq!(decode_welcome(encode_welcome(7).freeze()), Ok(7));
+
+        let fetch = FollowerFetch { replica: member(), leader_epoch: 4, offset: 9, last_epoch: -1 };
+        let asked = [(1, Ask::Fetch { topic: Uuid::from_u128(5), partition: 6, fetch }), (2, Ask::Leave)];
+        let mut asks = Asks::default();
+        asked.iter().for_each(|(slot, ask)| asks.push(*slot, ask));
+        assert_eq!(decode_asks(asks.take().freeze(), member()).unwrap(), asked);
+        assert!(asks.is_empty());
+
+        let answers = [
+            (Answer::Refused(Refusal::NotLeader), ""),
+            (Answer::Diverging { epoch: -1, end_offset: 3 }, ""),
+            (Answer::Records { high_watermark: 8, log_start: 1 }, "batches"),
+            (Answer::StartsLater { log_start: 2 }, ""),
+            (Answer::Records { high_watermark: 9, log_start: 1 }, ""),
+        ];
+        let told = answers.map(|(answer, records)| Told {
+            slot: 1,
+            leader_epoch: 4,
+            offset: 9,
+            answer,
+            records: Bytes::from_static(records.as_bytes()),
+        });
+        let mut written = Answers::default();
+        told.iter().for_each(|told| written.push(told.clone()));
+        assert_eq!(decode_answers(joined(written.finish())).unwrap(), told);
+        assert_eq!(decode_answers(joined(Answers::default().finish())).unwrap(), []);
+    }
+
+    #[test]
+    fn every_cut_is_noticed_and_a_count_reserves_nothing() {
+        let mut written = Answers::default();
+        let answer = Answer::Records { high_watermark: 8, log_start: 1 };
+        written.push(Told { slot: 1, leader_epoch: 4, offset: 9, answer, records: "abc".into() });
+        let whole = joined(written.finish());
+        for end in 0..whole.len() {
+            assert_eq!(decode_answers(whole.slice(..end)), Err(WireError::Short), "{end}");
+        }
+        let huge = Bytes::from_static(&[0xff; 4]);
+        assert_eq!(decode_answers(huge.clone()), Err(WireError::Short));
+        assert_eq!(decode_asks(huge, member()), Err(WireError::Short));
+    }
+}

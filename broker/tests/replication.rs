@@ -1,0 +1,284 @@
+//! Three brokers in one process, one of which stops and comes back: what was acknowledged is there, once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice
+)]
+
+mod support;
+
+use std::{
+    collections::BTreeMap,
+    process::{Command, Output},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI32, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use kafka_protocol::{
+    messages::{
+        create_topics_request::{CreatableTopic, CreatableTopicConfig},
+        fetch_request::*,
+        metadata_request::MetadataRequestTopic,
+        metadata_response::MetadataResponsePartition,
+        produce_request::*,
+        *,
+    },
+    protocol::StrBytes,
+};
+use milena_records::{BatchBuilder, Batches};
+use support::{Client, Process};
+
+const BROKERS: i32 = 3;
+
+fn name() -> TopicName {
+    TopicName(StrBytes::from_static_str("replicated"))
+}
+
+/// Three brokers on consecutive ports.
+struct Three {
+    process: Process,
+}
+
+impl Three {
+    fn start() -> Three {
+        // The ports behind the first one have to be free, too; they mostly are.
+        Three { process: Process::start(&["--brokers", "3"]) }
+    }
+
+    fn connect(&self, broker: i32) -> Option<Client> {
+        let port = self.process.port + u16::try_from(broker).unwrap();
+        Client::connect(port).ok()
+    }
+
+    fn any(&self) -> Client {
+        (0..BROKERS).find_map(|broker| self.connect(broker)).expect("a broker that serves")
+    }
+
+    fn order(&self, words: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_milena-broker"))
+            .args(words)
+            .arg("--data-dir")
+            .arg(self.process.data.path())
+            .output()
+            .unwrap()
+    }
+
+    fn done(&self, words: &[&str]) {
+        let output = self.order(words);
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn create(&self, partitions: i32) {
+        let config = CreatableTopicConfig::default()
+            .with_name(StrBytes::from_static_str("min.insync.replicas"))
+            .with_value(Some(StrBytes::from_static_str("2")));
+        let topic = CreatableTopic::default()
+            .with_name(name())
+            .with_num_partitions(partitions)
+            .with_replication_factor(3)
+            .with_configs(vec![config]);
+        let request = CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(10_000);
+        let answer = self.any().ask(7, &request);
+        assert_eq!(answer.topics[0].error_code, 0, "{:?}", answer.topics[0].error_message);
+    }
+
+    fn partitions(&self) -> Vec<MetadataResponsePartition> {
+        let topic = MetadataRequestTopic::default().with_name(Some(name()));
+        let request = MetadataRequest::default().with_topics(Some(vec![topic]));
+        self.any().ask(9, &request).topics.remove(0).partitions
+    }
+
+    /// Waits until the partitions are as wanted.
+    fn until(&self, what: &str, wanted: impl Fn(&MetadataResponsePartition) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !self.partitions().iter().all(&wanted) {
+            assert!(Instant::now() < deadline, "{what}: {:?}", self.partitions());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn leader(&self, partition: usize) -> i32 {
+        let mut partitions = self.partitions();
+        partitions.sort_by_key(|partition| partition.partition_index);
+        partitions[partition].leader_id.0
+    }
+}
+
+/// An idempotent producer of one partition with acks=all, which tries again until it hears that a record is safe.
+struct Writer {
+    id: i64,
+    partition: i32,
+    sequence: i32,
+}
+
+impl Writer {
+    fn write(&mut self, three: &Three) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let leader = three.leader(usize::try_from(self.partition).unwrap());
+            let code = three.connect(leader).and_then(|mut client| self.attempt(&mut client));
+            if code == Some(0) {
+                self.sequence += 1;
+                return;
+            }
+            assert!(Instant::now() < deadline, "partition {} takes no records: {code:?}", self.partition);
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// The error code; none where the connection broke.
+    fn attempt(&self, client: &mut Client) -> Option<i16> {
+        let value = format!("{}-{}", self.partition, self.sequence);
+        let mut builder = BatchBuilder::new(0).producer(self.id, 0, self.sequence);
+        builder.append(1_000, None, Some(value.as_bytes()), &[]).unwrap();
+        let data = PartitionProduceData::default()
+            .with_index(self.partition)
+            .with_records(Some(builder.build().unwrap()));
+        let topic = TopicProduceData::default().with_name(name()).with_partition_data(vec![data]);
+        let request =
+            ProduceRequest::default().with_acks(-1).with_timeout_ms(5_000).with_topic_data(vec![topic]);
+        let mut body = client.ask_raw(9, &request)?;
+        let answer = <ProduceResponse as kafka_protocol::protocol::Decodable>::decode(&mut body, 9).unwrap();
+        Some(answer.responses[0].partition_responses[0].error_code)
+    }
+}
+
+/// Every value of a partition, as a consumer reads it from its leader.
+fn read(three: &Three, partition: i32) -> Vec<String> {
+    let mut client = three.connect(three.leader(usize::try_from(partition).unwrap())).unwrap();
+    let (mut values, mut offset) = (Vec::new(), 0);
+    loop {
+        let from = FetchPartition::default()
+            .with_partition(partition)
+            .with_fetch_offset(offset)
+            .with_current_leader_epoch(-1)
+            .with_partition_max_bytes(1 << 20);
+        let topic = FetchTopic::default().with_topic(name()).with_partitions(vec![from]);
+        let request = FetchRequest::default()
+            .with_replica_id(BrokerId(-1))
+            .with_max_wait_ms(0)
+            .with_max_bytes(1 << 20)
+            .with_session_epoch(-1)
+            .with_topics(vec![topic]);
+        let answer = client.ask(11, &request).responses.remove(0).partitions.remove(0);
+        assert_eq!(answer.error_code, 0);
+        let records = answer.records.unwrap_or_default();
+        if records.is_empty() {
+            return values;
+        }
+        for batch in Batches::new(&records) {
+            let batch = batch.unwrap();
+            for record in batch.records(1 << 20).unwrap().iter() {
+                values.push(String::from_utf8(record.unwrap().value.unwrap().to_vec()).unwrap());
+            }
+            offset = batch.header.last_offset() + 1;
+        }
+    }
+}
+
+fn all_in_sync(partition: &MetadataResponsePartition) -> bool {
+    partition.isr_nodes.len() == 3
+}
+
+#[test]
+fn acknowledged_records_outlive_their_leader_and_none_is_there_twice() {
+    let three = Arc::new(Three::start());
+    three.create(3);
+    let stop = Arc::new(AtomicBool::new(false));
+    let written: Arc<[AtomicI32; 3]> = Arc::default();
+    let writers: Vec<_> = (0..3)
+        .map(|partition| {
+            let (three, stop, written) = (three.clone(), stop.clone(), written.clone());
+            thread::spawn(move || {
+                let mut writer = Writer { id: 1_000 + i64::from(partition), partition, sequence: 0 };
+                while !stop.load(Ordering::Relaxed) {
+                    writer.write(&three);
+                    written[usize::try_from(partition).unwrap()].store(writer.sequence, Ordering::Relaxed);
+                }
+                writer.sequence
+            })
+        })
+        .collect();
+    // Each broker leads one partition: each is stopped once, and comes back.
+    for broker in ["0", "1", "2"] {
+        let id: i32 = broker.parse().unwrap();
+        three.until("all are in sync", all_in_sync);
+        three.done(&["stop", broker]);
+        three.until("others lead", |partition| partition.leader_id.0 != id && partition.leader_id.0 >= 0);
+        three.until("it is out of the ISR", |partition| !partition.isr_nodes.contains(&BrokerId(id)));
+        let before: Vec<i32> = written.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while written.iter().zip(&before).any(|(now, before)| now.load(Ordering::Relaxed) < before + 3) {
+            assert!(Instant::now() < deadline, "nothing is written while broker {id} is away");
+            thread::sleep(Duration::from_millis(20));
+        }
+        three.done(&["start", broker]);
+    }
+    three.until("all are in sync again", all_in_sync);
+    stop.store(true, Ordering::Relaxed);
+    for (partition, writer) in (0..).zip(writers) {
+        let count = writer.join().unwrap();
+        assert!(count > 9, "{count}");
+        let expected: Vec<String> = (0..count).map(|number| format!("{partition}-{number}")).collect();
+        assert_eq!(read(&three, partition), expected);
+    }
+    // Every replica has the same: each leads in turn and is read.
+    let values: BTreeMap<i32, Vec<String>> =
+        (0..3).map(|partition| (partition, read(&three, partition))).collect();
+    for gone in ["0", "1"] {
+        three.done(&["stop", gone]);
+        three.until("others lead", |partition| partition.leader_id.0 >= 0);
+        for (partition, values) in &values {
+            assert_eq!(&read(&three, *partition), values);
+        }
+        if gone == "0" {
+            three.done(&["start", gone]);
+            three.until("all are in sync", all_in_sync);
+        }
+    }
+}
+
+#[test]
+fn too_few_replicas_take_no_records_and_the_last_broker_stays() {
+    let three = Three::start();
+    three.create(1);
+    three.until("all are in sync", all_in_sync);
+    let mut writer = Writer { id: 1, partition: 0, sequence: 0 };
+    writer.write(&three);
+    three.done(&["stop", "1"]);
+    three.done(&["stop", "2"]);
+    three.until("it is alone", |partition| partition.isr_nodes.len() == 1);
+    let mut client = three.connect(0).unwrap();
+    // NOT_ENOUGH_REPLICAS
+    assert_eq!(writer.attempt(&mut client), Some(19));
+    let refused = three.order(&["stop", "0"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("the last one that runs"));
+    assert!(!three.order(&["start", "0"]).status.success());
+    three.done(&["start", "2"]);
+    writer.write(&three);
+    assert_eq!(read(&three, 0), ["0-0", "0-1"]);
+}
+
+#[test]
+fn what_was_replicated_is_there_after_a_kill_of_all() {
+    let mut three = Three::start();
+    three.create(2);
+    three.until("all are in sync", all_in_sync);
+    let mut writers = [0, 1].map(|partition| Writer { id: 7, partition, sequence: 0 });
+    for _ in 0..20 {
+        writers.iter_mut().for_each(|writer| writer.write(&three));
+    }
+    three.process.kill_and_restart();
+    three.until("all are in sync", all_in_sync);
+    writers.iter_mut().for_each(|writer| writer.write(&three));
+    for partition in 0..2 {
+        let expected: Vec<String> = (0..21).map(|number| format!("{partition}-{number}")).collect();
+        assert_eq!(read(&three, partition), expected);
+    }
+}

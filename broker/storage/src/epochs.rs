@@ -40,8 +40,8 @@ pub(crate) struct LeaderEpochs {
 }
 
 impl LeaderEpochs {
-    /// Reads the checkpoint; one that is missing or unreadable counts as empty, for the log can tell it again.
-    pub(crate) fn load(dir: &Path) -> Result<Option<LeaderEpochs>, StorageError> {
+    /// Reads the checkpoint, which may not survive the machine unless it is `synced`; one that is missing or unreadable counts as empty, for the log can tell it again.
+    pub(crate) fn load(dir: &Path, synced: bool) -> Result<Option<LeaderEpochs>, StorageError> {
         let path = dir.join(FILE_NAME);
         let Some(bytes) = fs::read_small(&path)? else { return Ok(None) };
         let parse = |line: &str| {
@@ -52,7 +52,7 @@ impl LeaderEpochs {
             Ok(lines) => {
                 let mut epochs = LeaderEpochs::default();
                 lines.into_iter().for_each(|entry| epochs.assign(entry.epoch, entry.start_offset));
-                epochs.dirty = false;
+                (epochs.dirty, epochs.unsynced) = (false, !synced);
                 Ok(Some(epochs))
             }
             Err(reason) => {
@@ -115,15 +115,14 @@ impl LeaderEpochs {
         self.entries.truncate(keep);
     }
 
-    /// Forgets epochs that ended before `start_offset`; the one that covers it begins there now.
+    /// Forgets epochs that ended before `start_offset`; the one that covers it begins there now. The file keeps them
+    /// until it is written for another reason: a crash may take a deletion back.
     pub(crate) fn truncate_from_start(&mut self, start_offset: i64) {
         let covered = self.entries.partition_point(|entry| entry.start_offset <= start_offset);
         let Some(first) = covered.checked_sub(1) else { return };
         if let Some(entry) = self.entries.get_mut(first).filter(|entry| entry.start_offset < start_offset) {
             entry.start_offset = start_offset;
-            self.dirty = true;
         }
-        self.dirty |= first > 0;
         self.entries.drain(..first);
     }
 
@@ -149,6 +148,11 @@ impl LeaderEpochs {
         let pending = self.dirty || self.unsynced;
         (self.dirty, self.unsynced) = (false, false);
         pending.then(|| content(self))
+    }
+
+    /// Whether the file is to be written.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.dirty
     }
 
     /// The file has to be written (again).

@@ -51,7 +51,7 @@ pub(super) struct Filter<'a> {
     pub(super) map: &'a OffsetMap,
     /// The keys of records from here on are not in the map: they stay.
     pub(super) end: i64,
-    /// The first offset that this cleaning leaves alone.
+    /// Where the new segment ends, and the next one begins.
     pub(super) upper_bound: i64,
     pub(super) now_ms: i64,
     pub(super) delete_retention_ms: i64,
@@ -59,6 +59,8 @@ pub(super) struct Filter<'a> {
     pub(super) aborted: Option<Aborted>,
     /// What each producer wrote last: it stays known.
     pub(super) last_records: &'a HashMap<i64, LastRecord>,
+    /// The last offset of the newest batch in what is cleaned, by which a producer is known where later ones go.
+    pub(super) settled: &'a HashMap<i64, i64>,
     pub(super) met: Met,
     /// Offsets of markers that ended transactions whose data the pass has met.
     pub(super) ends: Vec<i64>,
@@ -160,14 +162,16 @@ impl Filter<'_> {
         Ok(Kept::Some(builder.build()?.into()))
     }
 
-    /// A batch without records stays as a header where it tells the producer's last sequence or epoch, or how far
-    /// the cleaning went: readers then get past the gap.
+    /// A batch without records stays as a header where it tells the producer's last sequence or epoch, or where its
+    /// segment ends: readers then get past the gap, and recovery sees that nothing is missing.
     fn nothing_left(&self, header: &BatchHeader) -> Kept {
         let tells_producer = header.has_producer_id()
             && self.last_records.get(&header.producer_id).is_some_and(|last| match last.last_data_offset {
                 Some(offset) => header.last_offset() == offset,
                 None => header.is_control() && header.producer_epoch == last.epoch,
             });
+        let tells_producer =
+            tells_producer || self.settled.get(&header.producer_id) == Some(&header.last_offset());
         if !tells_producer && header.next_offset() != self.upper_bound {
             return Kept::None;
         }

@@ -27,7 +27,7 @@ impl Log {
         if self.shared.truncations() != cleaned.truncations {
             return self.discard(&cleaned.groups).map(|()| garbage);
         }
-        for group in cleaned.groups {
+        for mut group in cleaned.groups {
             let segments = self.shared.segments();
             let at = group
                 .sources
@@ -38,34 +38,34 @@ impl Log {
                 self.discard(&[group])?;
                 continue;
             };
+            if group.replacement.is_some()
+                && let Some(first) = group.sources.first()
+            {
+                // The new segment keeps the index of the first one.
+                self.shared.guard(first.replace_aborted(std::mem::take(&mut group.aborted)))?;
+                // From here on the new segment counts: the next start finishes what is left undone.
+                let swap = self.shared.dir.join(file_name(group.base(), "log.swap"));
+                fs::rename(&swap.with_extension("cleaned"), &swap)?;
+            }
             let shared = self.shared.clone();
-            shared.guard(self.replace(group, at, &mut garbage))?;
+            shared.guard_all(self.replace(group, at, &mut garbage))?;
         }
         self.first_dirty = cleaned.first_dirty;
         Ok(garbage)
     }
 
     fn discard(&self, groups: &[Group]) -> Result<(), StorageError> {
-        let bases =
-            groups.iter().filter_map(|group| group.sources.first()).map(|segment| segment.base_offset);
-        bases
-            .map(|base| self.shared.dir.join(file_name(base, "log.cleaned")))
+        groups
+            .iter()
+            .map(|group| self.shared.dir.join(file_name(group.base(), "log.cleaned")))
             .try_for_each(|path| fs::remove(&path))
     }
 
     fn replace(&mut self, group: Group, at: usize, garbage: &mut Garbage) -> Result<(), StorageError> {
         let dir = self.shared.dir.clone();
-        let base = group.sources.first().map_or(0, |segment| segment.base_offset);
+        let base = group.base();
         let path = |suffix| dir.join(file_name(base, suffix));
-        if group.replacement.is_some() {
-            if let Some(first) = group.sources.first() {
-                // The new segment keeps the index of the first one.
-                first.replace_aborted(group.aborted)?;
-            }
-            // From here on the new segment counts: the next start finishes what is left undone.
-            fs::rename(&path("log.cleaned"), &path("log.swap"))?;
-            fs::sync_dir(&dir)?;
-        }
+        fs::sync_dir(&dir)?;
         // Oldest first: a tombstone must not go before what it deletes.
         for source in &group.sources {
             source.mark_removed();
@@ -112,7 +112,8 @@ pub(crate) fn adopt_swaps(
             end = batch.header.next_offset();
         }
         let covered: Vec<i64> = logs.range(base..end).map(|(&covered, _)| covered).collect();
-        for source in covered {
+        // The first source may be gone already, and its indexes not yet.
+        for source in covered.into_iter().chain([base]) {
             logs.remove(&source);
             for suffix in ["log", "index", "timeindex", "txnindex"] {
                 // That of the first is the new segment's already.

@@ -102,6 +102,12 @@ struct Group {
     aborted: Vec<AbortedTransaction>,
 }
 
+impl Group {
+    fn base(&self) -> i64 {
+        self.sources.first().map_or(0, |segment| segment.base_offset)
+    }
+}
+
 /// Counts what a cleaning reads and writes, and waits where it is too fast.
 struct Meter<'a> {
     shared: &'a crate::log::Shared,

@@ -13,8 +13,9 @@ use super::{
 };
 use crate::{
     config::LogConfig,
+    epochs,
     error::StorageError,
-    fs,
+    fs::{self, Durability, failed},
     log::{Shared, marker_of},
     producer::LastRecord,
     segment::{Scan, Segment, file_name},
@@ -45,6 +46,8 @@ struct Learned {
     /// Keys of records from here on are not in it.
     end: i64,
     aborted: Option<Aborted>,
+    /// The last offset of each producer's newest batch up to `end`.
+    settled: HashMap<i64, i64>,
 }
 
 impl CleanTask {
@@ -76,8 +79,10 @@ impl CleanTask {
         pace: &dyn Pace,
         groups: &mut Vec<Group>,
     ) -> Result<(i64, super::CleanStats), StorageError> {
+        self.sync_sources()?;
         let mut meter = Meter { shared: &self.shared, pace, stats: Default::default(), uncharged: 0 };
-        let Learned { map, end, aborted } = self.learn(limits, &mut meter)?;
+        let Learned { map, end, aborted, mut settled } = self.learn(limits, &mut meter)?;
+        self.settle_others(&mut settled)?;
         if end == self.first_dirty {
             return Err(stopped(
                 &self.shared,
@@ -95,6 +100,7 @@ impl CleanTask {
             delete_retention_ms: self.config.delete_retention_ms,
             aborted,
             last_records: &self.last_records,
+            settled: &settled,
             met: Met::default(),
             ends: Vec::new(),
             stay: Vec::new(),
@@ -105,11 +111,55 @@ impl CleanTask {
         Ok((end, meter.stats))
     }
 
+    /// A record goes because there is a newer one, which must then be as durable as it was. So must what else only
+    /// it tells: which epoch wrote it.
+    fn sync_sources(&self) -> Result<(), StorageError> {
+        let epochs = self.shared.epochs.write().take_unsynced();
+        if let Some(content) = epochs {
+            let stored = epochs::store(&self.shared.dir, &content, Durability::Machine);
+            stored.inspect_err(|_| self.shared.epochs.write().mark_dirty())?;
+        }
+        let point = *self.shared.recovery_point.lock();
+        let ends = self.sources.iter().skip(1).map(|next| next.base_offset).chain([self.sources_end]);
+        for (segment, _) in self.sources.iter().zip(ends).filter(|(_, end)| *end > point) {
+            let file = segment.file()?;
+            self.shared.guard_all(fs::sync_data(&file).map_err(failed("sync", &segment.path())))?;
+        }
+        Ok(())
+    }
+
+    /// Adds to `settled` the newest batch of producers that have one behind the sources, and none that is dirty in them.
+    /// What is behind, a truncation or a power cut may take: then they are known by this one.
+    fn settle_others(&self, settled: &mut HashMap<i64, i64>) -> Result<(), StorageError> {
+        let behind = |last: &LastRecord| last.last_data_offset.is_some_and(|at| at >= self.sources_end);
+        let mut others: HashMap<i64, i64> = self
+            .last_records
+            .iter()
+            .filter(|(id, last)| behind(last) && !settled.contains_key(id))
+            .map(|(id, _)| (*id, -1))
+            .collect();
+        if others.is_empty() {
+            return Ok(());
+        }
+        for segment in self.sources.iter().take_while(|segment| segment.base_offset < self.first_dirty) {
+            let mut scan = segment.scan(0, segment.size())?;
+            while let Some(batch) = scan.next_header()? {
+                if let Some(newest) = others.get_mut(&batch.header.producer_id)
+                    && !batch.header.is_control()
+                {
+                    *newest = batch.header.last_offset();
+                }
+            }
+        }
+        settled.extend(others);
+        Ok(())
+    }
+
     /// The newest offset of each key from the first dirty offset on, as far as there is room for keys.
     fn learn(&self, limits: &CleanerLimits, meter: &mut Meter<'_>) -> Result<Learned, StorageError> {
         let records = usize::try_from(self.sources_end.saturating_sub(self.first_dirty)).unwrap_or(0);
         let map = OffsetMap::new(limits.map_bytes, limits.map_load_percent, records);
-        let mut learned = Learned { map, end: self.first_dirty, aborted: None };
+        let mut learned = Learned { map, end: self.first_dirty, aborted: None, settled: HashMap::new() };
         let ends = self.sources.iter().skip(1).map(|next| next.base_offset).chain([self.sources_end]);
         for (segment, end) in self.sources.iter().zip(ends).filter(|(_, end)| *end > self.first_dirty) {
             let mut scan = self.scan(segment, segment.position_before(self.first_dirty)?, limits)?;
@@ -126,6 +176,9 @@ impl CleanTask {
                     return Ok(learned);
                 }
                 learned.end = scanned.header.next_offset();
+                if scanned.header.has_producer_id() && !scanned.header.is_control() {
+                    learned.settled.insert(scanned.header.producer_id, scanned.header.last_offset());
+                }
             }
             scan.finish()?;
             learned.end = end;
@@ -205,6 +258,8 @@ impl CleanTask {
         let base_offset = first.base_offset;
         let interval = self.config.index_interval_bytes;
         filter.ends.clear();
+        let next = self.sources.iter().find(|segment| segment.base_offset > last.base_offset);
+        filter.upper_bound = next.map_or(self.sources_end, |segment| segment.base_offset);
         let create = || Writer::create(&self.shared, base_offset, interval, limits.io_bytes);
         let mut writer = if sources.len() > 1 { Some(create()?) } else { None };
         for segment in &sources {

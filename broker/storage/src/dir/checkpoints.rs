@@ -46,6 +46,11 @@ impl Checkpoints {
         self.log_start_offsets.note(tp, log_start_offset)
     }
 
+    /// A log is about to be cut to `offset`, and to get other records behind it, which are not on disk.
+    pub(super) fn lower_recovery_point(&self, tp: &TopicPartition, offset: i64) -> Result<(), StorageError> {
+        self.recovery_points.lower(tp, offset)
+    }
+
     /// Forgets a log that is about to be made: what the files say is about an older one of the same name. Its log
     /// start offset, for one, would hide the records of the new one.
     pub(super) fn forget(&self, tp: &TopicPartition) -> Result<(), StorageError> {
@@ -60,6 +65,8 @@ impl Checkpoints {
 struct Checkpoint {
     path: PathBuf,
     entries: Mutex<BTreeMap<TopicPartition, i64>>,
+    /// Entries that were lowered since all were last written. What is written next may have been collected before.
+    lowered: Mutex<BTreeMap<TopicPartition, i64>>,
 }
 
 impl Checkpoint {
@@ -73,15 +80,19 @@ impl Checkpoint {
             tracing::warn!(path = %path.display(), reason, "checkpoint is malformed; going on without it");
             Vec::new()
         });
-        Ok(Checkpoint { path, entries: Mutex::new(entries.into_iter().collect()) })
+        let entries = Mutex::new(entries.into_iter().collect());
+        Ok(Checkpoint { path, entries, lowered: Mutex::default() })
     }
 
     fn get(&self, tp: &TopicPartition) -> i64 {
         self.entries.lock().get(tp).copied().unwrap_or(0).max(0)
     }
 
-    fn replace(&self, entries: BTreeMap<TopicPartition, i64>) -> Result<(), StorageError> {
+    fn replace(&self, mut entries: BTreeMap<TopicPartition, i64>) -> Result<(), StorageError> {
         let mut current = self.entries.lock();
+        for (tp, bound) in std::mem::take(&mut *self.lowered.lock()) {
+            entries.entry(tp).and_modify(|offset| *offset = bound.min(*offset));
+        }
         if *current != entries {
             self.store(&entries)?;
             *current = entries;
@@ -93,6 +104,16 @@ impl Checkpoint {
         let mut current = self.entries.lock();
         current.insert(tp.clone(), offset);
         self.store(&current)
+    }
+
+    fn lower(&self, tp: &TopicPartition, offset: i64) -> Result<(), StorageError> {
+        let mut current = self.entries.lock();
+        self.lowered.lock().insert(tp.clone(), offset);
+        if let Some(entry) = current.get_mut(tp).filter(|entry| **entry > offset) {
+            *entry = offset;
+            self.store(&current)?;
+        }
+        Ok(())
     }
 
     fn forget(&self, tp: &TopicPartition) -> Result<(), StorageError> {

@@ -23,10 +23,8 @@ pub(super) fn broker_epoch(dir: &Path) -> Result<Option<i64>, StorageError> {
 
 /// Removes the marker, durably.
 pub(super) fn remove_marker(dir: &Path) -> Result<(), StorageError> {
-    if !exists(dir) {
-        return Ok(());
-    }
     remove(&dir.join(FILE_NAME))?;
+    // Also where it is gone: the start that removed it may have died before this.
     sync_dir(dir)
 }
 

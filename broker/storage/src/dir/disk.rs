@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::room::{Room, Space};
+use super::{
+    room::{Room, Space},
+    sync_failed,
+};
 use crate::{error::StorageError, flusher::Flusher, fs, log::Shared, segment::Segment, writeback::WriteBack};
 
 /// Called once, from whatever thread found the failure.
@@ -46,6 +49,7 @@ impl Disk {
         if self.failure.set(reason.to_owned()).is_err() {
             return;
         }
+        sync_failed::note(&self.path);
         tracing::error!(
             directory = %self.path.display(), reason,
             "LOG DIRECTORY OUT OF SERVICE: its partitions are offline, and it is not tried again before a restart; \

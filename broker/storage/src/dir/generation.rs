@@ -102,6 +102,11 @@ pub(super) fn start(seen: Vec<Seen>, boot_id: &str) -> Started {
 }
 
 impl Boot {
+    /// As of another boot: what memory has of the files is not believed.
+    pub(super) fn forgotten(self) -> Boot {
+        Boot { boot_id: String::new(), recovered_boot_id: String::new(), ..self }
+    }
+
     /// What is stored in a directory.
     pub(super) fn read(dir: &Path) -> Result<Option<Boot>, StorageError> {
         let path = dir.join(FILE_NAME);

@@ -66,7 +66,7 @@ impl LogDir {
     /// # Errors
     /// The file cannot be read.
     pub fn stored_leader_epoch(&self, tp: &TopicPartition) -> Result<Option<i32>, StorageError> {
-        let epochs = LeaderEpochs::load(&self.partition_path(tp))?;
+        let epochs = LeaderEpochs::load(&self.partition_path(tp), false)?;
         Ok(epochs.and_then(|epochs| epochs.latest()).map(|entry| entry.epoch))
     }
 }

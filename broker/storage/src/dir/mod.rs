@@ -4,6 +4,7 @@ mod checkpoints;
 mod clean_shutdown;
 mod disk;
 mod generation;
+mod home;
 mod kafka;
 mod lock;
 mod meta;
@@ -11,8 +12,10 @@ mod partitions;
 mod properties;
 mod room;
 mod set;
+mod sync_failed;
 
 pub(crate) use disk::Disk;
+pub(crate) use home::Home;
 
 pub use generation::Generation;
 pub use kafka::node_id;
@@ -52,7 +55,7 @@ pub struct LogDir {
     meta: Meta,
     boot: Mutex<Boot>,
     mode: OpenMode,
-    checkpoints: Checkpoints,
+    checkpoints: Arc<Checkpoints>,
     disk: Arc<Disk>,
     _lock: DirLock,
 }
@@ -74,12 +77,15 @@ impl Claimed {
         let lock = DirLock::acquire(path)?;
         let disk = Disk::open(path)?;
         let meta = Meta::load_or_create(path, owner)?;
-        let clean = clean_shutdown::exists(path);
+        let clean = clean_shutdown::exists(path) && !sync_failed::is_noted(path);
         Ok(Claimed { path: path.to_path_buf(), meta, clean, disk, lock })
     }
 
     fn seen(&self) -> Result<Seen, StorageError> {
-        let stored = Boot::read(&self.path)?;
+        let mut stored = Boot::read(&self.path)?;
+        if sync_failed::is_noted(&self.path) {
+            stored = stored.map(Boot::forgotten);
+        }
         Ok(Seen { directory_id: self.meta.directory_id, stored, clean: self.clean })
     }
 
@@ -97,7 +103,7 @@ impl Claimed {
         boot.store(&path)?;
         clean_shutdown::remove_marker(&path)?;
         partitions::purge_deleted(&path)?;
-        let checkpoints = Checkpoints::load(&path)?;
+        let checkpoints = Arc::new(Checkpoints::load(&path)?);
         Ok(LogDir { path, meta, boot: Mutex::new(boot), mode, checkpoints, disk, _lock: lock })
     }
 }
@@ -157,7 +163,8 @@ impl LogDir {
     pub fn mark_recovered(&self) -> Result<(), StorageError> {
         let mut boot = self.boot.lock();
         boot.mark_recovered();
-        boot.store(&self.path)
+        boot.store(&self.path)?;
+        sync_failed::forget(&self.path)
     }
 
     /// All logs are closed in order ([`Log::close_clean`](crate::Log::close_clean)): syncs everything in the
@@ -179,7 +186,7 @@ impl LogDir {
     /// The operating system refused, or could not write something at any time since the directory was opened.
     pub fn sync_all(&self) -> Result<(), StorageError> {
         self.disk.check()?;
-        self.disk.sync_all()
+        self.disk.sync_all().inspect_err(|_| sync_failed::note(&self.path))
     }
 
     /// Size of the directory's file system.

@@ -8,7 +8,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::LogDir;
+use super::{Home, LogDir};
 use crate::{
     config::LogConfig,
     error::StorageError,
@@ -125,13 +125,14 @@ impl LogDir {
     ) -> Result<Log, StorageError> {
         self.checkpoints.forget(tp)?;
         let log = Log::create(&self.partition_path(tp), Some(topic_id), config, now_ms)?;
-        Ok(self.with_disk(log))
+        Ok(self.with_disk(tp, log))
     }
 
     /// A log of this directory shares its fate, and is flushed together with the others.
-    fn with_disk(&self, log: Log) -> Log {
+    fn with_disk(&self, tp: &TopicPartition, log: Log) -> Log {
         // A log that has just been opened is in no other directory.
         let _ = log.shared.disk.set(self.disk.clone());
+        log.shared.keep_in(self.home(tp));
         log
     }
 
@@ -145,9 +146,10 @@ impl LogDir {
         config: Arc<LogConfig>,
         now_ms: i64,
     ) -> Result<(Log, RecoveryReport), StorageError> {
-        let (mut log, report) = Log::open(&self.partition_path(tp), config, self.log_start(tp), now_ms)?;
+        let (mut log, report) = Log::open(&self.partition_path(tp), config, self.log_start(tp), now_ms)
+            .inspect_err(|error| self.home(tp).note_if_sync_failed(error))?;
         log.resume_cleaning_at(self.cleaner_offset(tp));
-        Ok((self.with_disk(log), report))
+        Ok((self.with_disk(tp, log), report))
     }
 
     /// Takes a partition's directory out of the way, to be deleted. The answer is its new path, for
@@ -183,7 +185,7 @@ impl LogDir {
         now_ms: i64,
     ) -> Result<Log, StorageError> {
         let log = Log::create(&self.path_away(tp, FUTURE_SUFFIX), Some(topic_id), config, now_ms)?;
-        Ok(self.with_disk(log))
+        Ok(self.with_disk(tp, log))
     }
 
     /// Makes a copy the partition's log, durably, in the place of that in `from`. Call [`LogDir::finish_move`] when
@@ -211,7 +213,7 @@ impl LogDir {
         let opened =
             fs::sync_dir(&self.path).and_then(|()| Log::open(&path, future.config().clone(), start, now_ms));
         match opened {
-            Ok((log, _)) => Ok(self.with_disk(log)),
+            Ok((log, _)) => Ok(self.with_disk(tp, log)),
             Err(error) => {
                 // From now on nobody may take it for the partition's log.
                 fs::remove(&path.join(MOVED_FROM))?;
@@ -240,6 +242,10 @@ impl LogDir {
     pub fn moved_from(&self, tp: &TopicPartition) -> Result<Option<Uuid>, StorageError> {
         let found = fs::read_small(&self.partition_path(tp).join(MOVED_FROM))?;
         Ok(found.and_then(|text| ids::decode(String::from_utf8_lossy(&text).trim())))
+    }
+
+    fn home(&self, tp: &TopicPartition) -> Home {
+        Home { dir: self.path.clone(), checkpoints: self.checkpoints.clone(), tp: tp.clone() }
     }
 
     /// Another name for a partition's directory.

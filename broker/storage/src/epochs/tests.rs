@@ -57,7 +57,7 @@ fn the_checkpoint_is_kafkas_text() {
     assert_eq!(bytes, b"0\n2\n1 0\n2 10\n");
     assert_eq!(epochs.take_changes(), None);
     store(dir.path(), &bytes, Durability::Machine).unwrap();
-    assert_eq!(pairs(&LeaderEpochs::load(dir.path()).unwrap().unwrap()), [(1, 0), (2, 10)]);
+    assert_eq!(pairs(&LeaderEpochs::load(dir.path(), true).unwrap().unwrap()), [(1, 0), (2, 10)]);
     store(dir.path(), b"0\n3\n1 0\n2 10\n", Durability::Process).unwrap();
-    assert!(LeaderEpochs::load(dir.path()).unwrap().is_none());
+    assert!(LeaderEpochs::load(dir.path(), true).unwrap().is_none());
 }

@@ -1,5 +1,8 @@
 //! File operations. All that this crate does to files goes through here, so that tests can let any of it fail.
 
+#[cfg(test)]
+#[allow(clippy::indexing_slicing)]
+pub(crate) mod faulty;
 mod range;
 mod sys;
 
@@ -11,6 +14,9 @@ use std::{
 
 use rustix::io::Errno;
 
+#[cfg(test)]
+use faulty as os;
+#[cfg(not(test))]
 use sys as os;
 
 use crate::{dir::Space, error::StorageError, num::to_u64};
@@ -114,6 +120,11 @@ pub(crate) fn sync_data(file: &File) -> io::Result<()> {
 /// Makes all of a file durable.
 pub(crate) fn sync_all(file: &File) -> io::Result<()> {
     os::sync_all(file)
+}
+
+/// Has the next reads see what is on the disk. After a failed sync memory may have what never got there.
+pub(crate) fn drop_cache(file: &File) -> io::Result<()> {
+    os::drop_cache(file).map_err(io::Error::from)
 }
 
 /// Makes a file durable, if there is one.

@@ -1,4 +1,5 @@
-//! The calls of the operating system that storage makes, each as it is.
+//! The calls of the operating system that storage makes, each as it is. Tests of this crate go through
+//! [`super::faulty`], which has the same functions.
 
 use std::{
     fs::{self, File, OpenOptions, ReadDir},
@@ -9,7 +10,7 @@ use std::{
 
 use rustix::{
     buffer::spare_capacity,
-    fs::{FallocateFlags, fallocate},
+    fs::{Advice, FallocateFlags, fadvise, fallocate},
     io::Errno,
 };
 
@@ -72,6 +73,12 @@ pub(super) fn space(dir: &File) -> io::Result<Space> {
     let stat = rustix::fs::fstatvfs(dir)?;
     let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
     Ok(Space { total: bytes(stat.f_blocks), free: bytes(stat.f_bavail) })
+}
+
+/// Drops what memory has of a file and takes for written.
+#[cfg_attr(test, expect(dead_code))]
+pub(super) fn drop_cache(file: &File) -> Result<(), Errno> {
+    fadvise(file, 0, None, Advice::DontNeed)
 }
 
 pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {

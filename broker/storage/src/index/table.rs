@@ -221,6 +221,19 @@ impl<E: IndexEntry> IndexTable<E> {
         Ok(())
     }
 
+    /// All entries.
+    #[cfg(test)]
+    pub(crate) fn entries(&self, dir: &Path, base_offset: i64) -> Result<Vec<E>, StorageError> {
+        let mut all = Vec::new();
+        if self.in_file > 0 {
+            let path = Self::path(dir, base_offset);
+            let file = fs::open(&path, Access::Read).map_err(failed("open", &path))?;
+            all = Self::read(&file, &path, 0, self.in_file)?;
+        }
+        all.extend(&self.pending);
+        Ok(all)
+    }
+
     /// Makes the file durable, if there is one.
     pub(crate) fn sync(dir: &Path, base_offset: i64) -> Result<(), StorageError> {
         fs::sync_existing(&Self::path(dir, base_offset))

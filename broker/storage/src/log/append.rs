@@ -4,7 +4,7 @@ use milena_records::{Batch, BatchHeader, Batches, HEADER_LEN, RecordsError, Time
 
 use super::{Log, replay::marker_of};
 use crate::{
-    epochs,
+    epochs::{self, LeaderEpochs},
     error::{StorageError, is_full},
     fs::{self, Durability},
     num::to_u64,
@@ -217,7 +217,10 @@ impl Log {
 
     /// Notes the first offset of a leader epoch, and writes the checkpoint if that is news.
     pub(super) fn note_epoch(&mut self, epoch: i32, start_offset: i64) -> Result<(), StorageError> {
-        if self.shared.epochs.read().latest().is_some_and(|last| last.epoch == epoch) {
+        let known = |epochs: &LeaderEpochs| {
+            !epochs.is_dirty() && epochs.latest().is_some_and(|last| last.epoch == epoch)
+        };
+        if known(&self.shared.epochs.read()) {
             return Ok(());
         }
         let changes = {
@@ -226,8 +229,9 @@ impl Log {
             epochs.take_changes()
         };
         let Some(content) = changes else { return Ok(()) };
-        // Not synced: after a power cut the log itself tells its epochs, and a flush syncs the file.
-        match self.shared.guard(epochs::store(&self.shared.dir, &content, Durability::Process)) {
+        // After a power cut the log itself tells its epochs, unless compaction has taken some of them.
+        let durability = if self.config.cleanup_compact { Durability::Machine } else { Durability::Process };
+        match self.shared.guard(epochs::store(&self.shared.dir, &content, durability)) {
             Err(error) if error.leaves_log_intact() => {
                 self.shared.epochs.write().mark_dirty();
                 Ok(())

@@ -35,7 +35,8 @@ impl FlushTask {
             return None;
         }
         let segments = shared.segments();
-        let first = segments.partition_point(|segment| segment.base_offset <= point).saturating_sub(1);
+        // One that ends at the recovery point may have got its indexes since.
+        let first = segments.partition_point(|segment| segment.base_offset < point).saturating_sub(1);
         let segments = segments.get(first..).unwrap_or_default().to_vec();
         Some(FlushTask { shared: shared.clone(), segments, up_to, truncations })
     }
@@ -72,8 +73,7 @@ impl FlushTask {
             // A truncation or the topic's deletion took the files: nothing of them is promised any more.
             Ok(()) | Err(StorageError::Deleted { .. }) => {}
             Err(error) => {
-                // Even a full disk: after a failed sync the kernel may have forgotten what it could not write.
-                self.shared.poison(&error);
+                self.shared.sync_failed(&error);
                 return Err(error);
             }
         }

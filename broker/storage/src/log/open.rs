@@ -144,7 +144,10 @@ impl Log {
             .map(|(&base_offset, &size)| Arc::new(Segment::existing(&dir, base_offset, size)))
             .collect();
         let (mut epochs, mut report) = recover(&dir, &mut segments, &config, start)?;
+        let mut snapshots = Snapshots::new(listing.snapshots);
         if segments.is_empty() {
+            // What producers wrote last is among what is gone.
+            snapshots.remove_where(&dir, |_| true)?;
             segments.push(Arc::new(Segment::create(&dir, start.log_start_offset)?));
             report.log_end_offset = start.log_start_offset;
         }
@@ -158,8 +161,7 @@ impl Log {
             },
         };
         epochs.truncate_from_end(offsets.log_end);
-        epochs.truncate_from_start(offsets.log_start);
-        let mut snapshots = Snapshots::new(listing.snapshots);
+        epochs.truncate_from_start(start.log_start_offset);
         let range = Range { log_start: offsets.log_start, log_end: offsets.log_end };
         if start.mode == OpenMode::Recover {
             // A snapshot may have survived what a power cut took of the transaction index.
@@ -170,7 +172,12 @@ impl Log {
         {
             last.cut_aborted(offsets.log_end)?;
         }
+        let of_lost_records = snapshots.latest().is_some_and(|at| at > offsets.log_end);
         let producers = load_producers(&dir, &segments, &mut snapshots, range, &config, now_ms)?;
+        if of_lost_records {
+            // They must not come back once there are other records.
+            fs::sync_dir(&dir)?;
+        }
         // 10,000 logs that were looked over must not hold 10,000 files.
         segments.iter().for_each(|segment| segment.close_file());
         let shared = Shared::new(dir, segments, offsets, epochs);
@@ -187,27 +194,28 @@ fn recover(
     start: LogStart,
 ) -> Result<(LeaderEpochs, RecoveryReport), StorageError> {
     let mut report = RecoveryReport::default();
-    let stored = LeaderEpochs::load(dir)?;
+    let stored = LeaderEpochs::load(dir, start.mode == OpenMode::Clean)?;
     let last = segments.len().saturating_sub(1);
     let (first, depth) = match start.mode {
         OpenMode::Clean => (last, Depth::Headers),
         OpenMode::SameBoot => (last, Depth::Tail),
         OpenMode::Recover => {
-            let above = segments.partition_point(|segment| segment.base_offset <= start.recovery_point);
+            // Of one that ends at the recovery point the records are on disk, but its indexes may not be.
+            let above = segments.partition_point(|segment| segment.base_offset < start.recovery_point);
             (above.saturating_sub(1), Depth::Whole)
         }
     };
-    let mut epochs = match stored {
-        Some(epochs) if !epochs.entries().is_empty() => epochs,
-        _ => epochs_of(segments.get(..first).unwrap_or_default())?,
-    };
+    let log_start = segments.first().map_or(0, |segment| segment.base_offset).max(start.log_start_offset);
+    let mut epochs = known_epochs(stored, segments.get(..first).unwrap_or_default(), log_start)?;
+    let stored = epochs.clone();
     let mut at = first;
     while let Some(segment) = segments.get(at).cloned() {
-        let found = recover_segment(&segment, depth, config.index_interval_bytes, &mut epochs)?;
+        let found = recover_segment(&segment, depth, config.index_interval_bytes, &stored, &mut epochs)?;
         report.log_end_offset = found.next_offset;
         report.verified_bytes = report.verified_bytes.saturating_add(found.verified_bytes);
         at = at.saturating_add(1);
-        if let Some((bytes, reason)) = found.cut {
+        let lost = segments.get(at).and_then(|next| lost_end(found.next_offset, next.base_offset, start));
+        if let Some((bytes, reason)) = found.cut.or(lost.map(|reason| (0, reason))) {
             report.truncated_bytes = bytes;
             report.reason = Some(reason);
             report.below_recovery_point = found.next_offset < start.recovery_point;
@@ -240,7 +248,39 @@ fn recover(
     Ok((epochs, report))
 }
 
-/// Leader epochs as the batches tell them, where the checkpoint is lost.
+/// What is wrong where a segment that ends at `end` is followed by one that begins at `next`. Files reach the disk in
+/// any order, so that a power cut may take the last batches of a segment, and none of the next one.
+fn lost_end(end: i64, next: i64, start: LogStart) -> Option<String> {
+    // A segment begins where the one before ends, unless offsets are too far apart for one (`Log::roll_if_needed`).
+    let missing = next.saturating_sub(end);
+    let lost = start.mode == OpenMode::Recover
+        && next > start.recovery_point
+        && (1..=i64::from(i32::MAX)).contains(&missing);
+    lost.then(|| format!("the segment ends at offset {end}, the next one begins at {next}"))
+}
+
+/// Leader epochs as the checkpoint tells them, and the batches where it does not. The last segments,
+/// which are looked over anyway, are not among `segments`.
+fn known_epochs(
+    stored: Option<LeaderEpochs>,
+    segments: &[Arc<Segment>],
+    log_start: i64,
+) -> Result<LeaderEpochs, StorageError> {
+    let stored = stored.unwrap_or_default();
+    let Some(first) = stored.entries().first().map(|entry| entry.start_offset) else {
+        return epochs_of(segments);
+    };
+    if first <= log_start {
+        return Ok(stored);
+    }
+    // Records were deleted, the checkpoint forgot their epochs, and then a crash took the deletion back.
+    let back = segments.iter().take_while(|segment| segment.base_offset < first).cloned().collect::<Vec<_>>();
+    let mut epochs = epochs_of(&back)?;
+    stored.entries().iter().for_each(|entry| epochs.assign(entry.epoch, entry.start_offset));
+    Ok(epochs)
+}
+
+/// Leader epochs as the batches tell them.
 fn epochs_of(segments: &[Arc<Segment>]) -> Result<LeaderEpochs, StorageError> {
     let mut epochs = LeaderEpochs::default();
     for segment in segments {

@@ -33,16 +33,26 @@ pub(super) struct Found {
     pub(super) cut: Option<(u64, String)>,
 }
 
-/// Looks at a segment, cuts what is not a whole batch, and brings its indexes up to its end.
+/// Looks at a segment, cuts what is not a whole batch, and brings its indexes up to its end. `stored`: the leader
+/// epochs as the checkpoint tells them.
 pub(super) fn recover_segment(
     segment: &Segment,
     depth: Depth,
     interval: u32,
+    stored: &LeaderEpochs,
     epochs: &mut LeaderEpochs,
 ) -> Result<Found, StorageError> {
     if segment.size() == 0 {
+        if depth != Depth::Headers {
+            // A power cut may have taken back that they were emptied with the segment.
+            clear_index_files(segment)?;
+        }
         segment.set_index(SegmentIndex::new());
         return Ok(Found { next_offset: segment.base_offset, ..Found::default() });
+    }
+    if depth == Depth::Whole {
+        // Memory may have what a failed sync kept from the disk.
+        fs::drop_cache(&*segment.file()?).map_err(failed("read anew", &segment.path()))?;
     }
     let (start, index) = match depth {
         Depth::Whole => (0, None),
@@ -57,7 +67,7 @@ pub(super) fn recover_segment(
         pass = Pass { depth: Depth::Whole, start: 0, ..pass };
         result = pass.run(None)?;
     }
-    pass.settle(result, epochs)
+    pass.settle(result, stored, epochs)
 }
 
 /// The last indexed position, and the indexes as they are. None: begin anew.
@@ -87,13 +97,21 @@ struct Pass<'a> {
     interval: u32,
 }
 
+/// The first batch of a leader epoch.
+struct Beginning {
+    epoch: i32,
+    offset: i64,
+    /// Where the batch before it ends. What was between them, compaction has taken.
+    after: i64,
+}
+
 /// What a pass has found. Nothing is changed yet.
 struct PassResult {
     index: SegmentIndex,
     /// The index owes nothing to its files.
     anew: bool,
-    /// Leader epochs and the first offset that each has here.
-    epochs: Vec<(i32, i64)>,
+    /// Leader epochs as they begin here.
+    epochs: Vec<Beginning>,
     next_offset: i64,
     /// Up to here all is well.
     good: u64,
@@ -107,7 +125,7 @@ impl Pass<'_> {
         let anew = index.is_none();
         let mut builder = IndexBuilder::new(base, self.interval, index.unwrap_or_else(SegmentIndex::new));
         let mut scan = self.segment.scan(self.start, self.segment.size())?;
-        let mut epochs: Vec<(i32, i64)> = Vec::new();
+        let mut epochs: Vec<Beginning> = Vec::new();
         let (mut next_offset, mut good, mut bad) = (base, self.start, None);
         loop {
             let next = if self.depth == Depth::Headers {
@@ -121,8 +139,10 @@ impl Pass<'_> {
                 break;
             }
             let epoch = batch.header.partition_leader_epoch;
-            if epochs.last().is_none_or(|(last, _)| *last != epoch) {
-                epochs.push((epoch, batch.header.base_offset));
+            if epochs.last().is_none_or(|last| last.epoch != epoch) {
+                let unknown = epochs.is_empty() && self.start > 0;
+                let after = if unknown { batch.header.base_offset } else { next_offset };
+                epochs.push(Beginning { epoch, offset: batch.header.base_offset, after });
             }
             good = batch.end();
             next_offset = batch.header.next_offset();
@@ -134,12 +154,25 @@ impl Pass<'_> {
     }
 
     /// Makes the files say what the pass has found.
-    fn settle(&self, result: PassResult, epochs: &mut LeaderEpochs) -> Result<Found, StorageError> {
+    fn settle(
+        &self,
+        result: PassResult,
+        stored: &LeaderEpochs,
+        epochs: &mut LeaderEpochs,
+    ) -> Result<Found, StorageError> {
         let segment = self.segment;
         // The checkpoint may tell of epochs whose records a crash took. The batches know.
         let mut told = epochs.clone();
-        told.truncate_from_end(result.epochs.first().map_or(segment.base_offset, |(_, offset)| *offset));
-        result.epochs.iter().for_each(|(epoch, offset)| told.assign(*epoch, *offset));
+        told.truncate_from_end(result.epochs.first().map_or(segment.base_offset, |first| first.offset));
+        for Beginning { epoch, offset, after } in &result.epochs {
+            // Which epoch wrote what is compacted, only the checkpoint knows.
+            let between = stored
+                .entries()
+                .iter()
+                .filter(|entry| (*after..*offset).contains(&entry.start_offset) && entry.epoch <= *epoch);
+            between.for_each(|entry| told.assign(entry.epoch, entry.start_offset));
+            told.assign(*epoch, *offset);
+        }
         if told.entries() != epochs.entries() {
             *epochs = told;
         }

@@ -29,7 +29,9 @@ pub(super) fn load_producers(
     config: &LogConfig,
     now_ms: i64,
 ) -> Result<ProducerState, StorageError> {
-    snapshots.remove_where(dir, |offset| offset > range.log_end)?;
+    // From one that is older than the log's first segment nothing leads on: what lay between is deleted.
+    let first = segments.first().map_or(0, |segment| segment.base_offset);
+    snapshots.remove_where(dir, |offset| offset > range.log_end || offset < first)?;
     let mut state = ProducerState::default();
     let mut from = range.log_start;
     while let Some(offset) = snapshots.latest() {

@@ -93,7 +93,6 @@ impl Log {
         }
         if offset > start {
             self.shared.set_log_start_offset(offset);
-            self.shared.epochs.write().truncate_from_start(offset);
         }
         Ok(start.max(offset))
     }
@@ -154,7 +153,6 @@ impl Log {
         };
         // First nobody may read there any more, then the files may go.
         self.shared.set_log_start_offset(self.log_start_offset().max(first));
-        self.shared.epochs.write().truncate_from_start(first);
         self.shared.set_segments(kept.to_vec());
         self.shared.dir_changed.store(true, Ordering::Release);
         let mut garbage = Garbage::default();

@@ -57,7 +57,10 @@ impl Log {
         let full = size.saturating_add(len) > u64::from(self.config.segment_bytes)
             || self.active.with_index(|index| Ok(index.is_full(max_index)))?;
         if far || full || self.is_old(next.max_timestamp, now_ms)? {
-            self.roll_at(next.base_offset, now_ms)?;
+            // A segment begins where the one before ends, by which recovery sees that nothing is missing between.
+            let end = self.log_end_offset();
+            let near = next.last_offset().saturating_sub(end) <= i64::from(i32::MAX);
+            self.roll_at(if near { end } else { next.base_offset }, now_ms)?;
         }
         Ok(())
     }

@@ -12,8 +12,8 @@ use parking_lot::{Mutex, RwLock};
 
 use super::turn::FlushTurn;
 use crate::{
-    dir::Disk,
-    epochs::LeaderEpochs,
+    dir::{Disk, Home},
+    epochs::{EpochEnd, LeaderEpochs},
     error::StorageError,
     producer::{EndedTransaction, ProducerState},
     segment::Segment,
@@ -51,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) dir_changed: AtomicBool,
     /// The directory itself is on disk.
     pub(crate) dir_synced: AtomicBool,
+    /// The data directory that the log is in, if it is in one.
+    home: OnceLock<Home>,
 }
 
 impl Shared {
@@ -77,7 +79,22 @@ impl Shared {
             recovery_point: Mutex::new(offsets.recovery_point),
             dir_changed: AtomicBool::new(true),
             dir_synced: AtomicBool::new(false),
+            home: OnceLock::new(),
         }
+    }
+
+    /// The log is one of a data directory.
+    pub(crate) fn keep_in(&self, home: Home) {
+        let _ = self.home.set(home);
+    }
+
+    /// Lowers the recovery point, durably: records above `offset` are about to be cut.
+    pub(crate) fn lower_recovery_point(&self, offset: i64) -> Result<(), StorageError> {
+        {
+            let mut point = self.recovery_point.lock();
+            *point = offset.min(*point);
+        }
+        self.home.get().map_or(Ok(()), |home| home.lower_recovery_point(offset))
     }
 
     pub(crate) fn segments(&self) -> Segments {
@@ -103,6 +120,12 @@ impl Shared {
 
     pub(crate) fn set_log_end_offset(&self, offset: i64) {
         self.log_end_offset.store(offset, Ordering::Release);
+    }
+
+    /// Where a leader epoch ends, not before the log starts.
+    pub(crate) fn epoch_end_offset(&self, epoch: i32) -> Option<EpochEnd> {
+        let end = self.epochs.read().end_offset(epoch, self.log_end_offset())?;
+        Some(EpochEnd { end_offset: end.end_offset.max(self.log_start_offset()), ..end })
     }
 
     pub(crate) fn truncations(&self) -> u64 {
@@ -186,6 +209,19 @@ impl Shared {
             }
             None => Ok(()),
         }
+    }
+
+    /// A sync failed. Even with a full disk: the kernel may have forgotten what it could not write.
+    pub(crate) fn sync_failed(&self, error: &StorageError) {
+        self.poison(error);
+        if let Some(home) = self.home.get() {
+            home.note_failed_sync();
+        }
+    }
+
+    /// Poisons the log on any error: something was begun that is to be done whole, and durably.
+    pub(crate) fn guard_all<T>(&self, result: Result<T, StorageError>) -> Result<T, StorageError> {
+        result.inspect_err(|error| self.sync_failed(error))
     }
 
     /// Poisons the log on errors after which it may not be what it was.

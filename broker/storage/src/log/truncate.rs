@@ -22,7 +22,7 @@ impl Log {
     /// the new log end offset.
     ///
     /// # Errors
-    /// Files cannot be cut; the log takes no more writes then.
+    /// Files cannot be cut: the log takes no more writes then.
     pub fn truncate_to(&mut self, offset: i64, now_ms: i64) -> Result<i64, StorageError> {
         self.shared.check_writable()?;
         if offset >= self.log_end_offset() {
@@ -32,16 +32,28 @@ impl Log {
             self.truncate_fully_and_start_at(offset.max(0), now_ms)?;
             return Ok(self.log_end_offset());
         }
-        let shared = self.shared.clone();
-        shared.guard(self.cut_to(offset, now_ms))
-    }
-
-    fn cut_to(&mut self, offset: i64, now_ms: i64) -> Result<i64, StorageError> {
         let segments = self.shared.segments();
         let above = segments.partition_point(|segment| segment.base_offset <= offset).max(1);
-        let (kept, gone) = segments.split_at(above.min(segments.len()));
+        let Some(active) = segments.get(above.saturating_sub(1)).cloned() else {
+            return Ok(self.log_end_offset());
+        };
+        let cut = self.shared.guard(cut_position(&active, offset))?;
+        self.shared.lower_recovery_point(cut.1)?;
+        let shared = self.shared.clone();
+        shared.guard_all(self.cut_to(offset, cut, above, now_ms))
+    }
+
+    /// Keeps the first `kept` segments, the last of them up to the position and offset of `cut`.
+    fn cut_to(
+        &mut self,
+        offset: i64,
+        (position, end): (u64, i64),
+        kept: usize,
+        now_ms: i64,
+    ) -> Result<i64, StorageError> {
+        let segments = self.shared.segments();
+        let (kept, gone) = segments.split_at(kept.min(segments.len()));
         let Some(active) = kept.last().cloned() else { return Ok(self.log_end_offset()) };
-        let (position, end) = cut_position(&active, offset)?;
         let log_start = self.log_start_offset();
         if end < log_start {
             // The batch lies across the log start offset: without it nothing is left that may be read.
@@ -62,7 +74,7 @@ impl Log {
         self.preallocation = Preallocation::new(active.size());
         self.active = active;
         self.clock = RollClock::new(now_ms);
-        self.lower_bounds(end);
+        self.first_dirty = end.min(self.first_dirty);
         self.shared.epochs.write().truncate_from_end(end);
         self.settle(Range { log_start: self.log_start_offset(), log_end: end }, now_ms)?;
         Ok(end)
@@ -74,8 +86,9 @@ impl Log {
     /// Files cannot be removed or made; the log takes no more writes then.
     pub fn truncate_fully_and_start_at(&mut self, offset: i64, now_ms: i64) -> Result<(), StorageError> {
         self.shared.check_writable()?;
+        self.shared.lower_recovery_point(self.log_start_offset().min(offset))?;
         let shared = self.shared.clone();
-        shared.guard(self.start_anew(offset, now_ms))
+        shared.guard_all(self.start_anew(offset, now_ms))
     }
 
     fn start_anew(&mut self, offset: i64, now_ms: i64) -> Result<(), StorageError> {
@@ -93,16 +106,10 @@ impl Log {
         self.preallocation = Preallocation::new(active.size());
         self.active = active;
         self.clock = RollClock::new(now_ms);
-        self.lower_bounds(offset);
+        self.first_dirty = offset.min(self.first_dirty);
         self.shared.epochs.write().clear();
         self.snapshots.remove_where(&self.shared.dir, |_| true)?;
         self.settle(Range { log_start: offset, log_end: offset }, now_ms)
-    }
-
-    fn lower_bounds(&mut self, offset: i64) {
-        self.first_dirty = offset.min(self.first_dirty);
-        let mut point = self.shared.recovery_point.lock();
-        *point = offset.min(*point);
     }
 
     /// Producers and leader epochs at the new end; all of it durable, for a follower must not fetch before.
@@ -119,7 +126,11 @@ impl Log {
             epochs.take_changes();
             epochs::content(&epochs)
         };
-        epochs::store(&self.shared.dir, &content, Durability::Machine)?;
+        match epochs::store(&self.shared.dir, &content, Durability::Machine) {
+            // The batches tell their epochs, too.
+            Err(error) if error.leaves_log_intact() => self.shared.epochs.write().mark_dirty(),
+            other => other?,
+        }
         fs::sync_dir(&self.shared.dir)
     }
 }

@@ -127,6 +127,6 @@ impl LogReader {
 
     /// Where a leader epoch ends; none where nothing is known about it.
     pub fn epoch_end_offset(&self, epoch: i32) -> Option<EpochEnd> {
-        self.shared.epochs.read().end_offset(epoch, self.log_end_offset())
+        self.shared.epoch_end_offset(epoch)
     }
 }

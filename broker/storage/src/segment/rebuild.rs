@@ -68,6 +68,9 @@ pub(crate) fn rebuild_index(segment: &Segment) -> Result<SegmentIndex, StorageEr
     index.flush(segment.dir(), segment.base_offset)?;
     IndexTable::<OffsetEntry>::ensure_file(segment.dir(), segment.base_offset)?;
     IndexTable::<TimeEntry>::ensure_file(segment.dir(), segment.base_offset)?;
+    // No flush comes by here any more.
+    IndexTable::<OffsetEntry>::sync(segment.dir(), segment.base_offset)?;
+    IndexTable::<TimeEntry>::sync(segment.dir(), segment.base_offset)?;
     Ok(index)
 }
 

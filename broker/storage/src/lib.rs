@@ -22,6 +22,8 @@ mod num;
 pub mod producer;
 mod reader;
 mod segment;
+#[cfg(test)]
+mod simulation;
 mod transactions;
 mod writeback;
 

@@ -3,9 +3,10 @@
 use kafka_protocol::{
     ResponseError,
     messages::{
-        BrokerId, FetchRequest, FetchResponse, TopicName,
+        BrokerId, FetchRequest, FetchResponse, ProducerId, TopicName,
         fetch_response::{
-            EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
+            AbortedTransaction, EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint,
+            PartitionData,
         },
     },
     protocol::StrBytes,
@@ -16,7 +17,7 @@ use super::{Call, endpoint, request_wait};
 use crate::{
     fetch::{Answered, Asking, Fetch, TopicKey},
     node::View,
-    partitions::{PartitionError, Reach},
+    partitions::{Fetched, PartitionError, Reach},
 };
 
 /// From this version on there are sessions (KIP-227).
@@ -82,7 +83,7 @@ fn response(call: &Call, view: &View, answered: Vec<Answered>) -> FetchResponse 
                 .with_high_watermark(found.high_watermark)
                 .with_last_stable_offset(found.last_stable_offset)
                 .with_log_start_offset(found.log_start_offset)
-                .with_aborted_transactions(Some(Vec::new()))
+                .with_aborted_transactions(Some(aborted(&found)))
                 .with_diverging_epoch(found.diverging.map_or_else(EpochEndOffset::default, |(epoch, end)| {
                     EpochEndOffset::default().with_epoch(epoch).with_end_offset(end)
                 }))
@@ -115,6 +116,17 @@ fn response(call: &Call, view: &View, answered: Vec<Answered>) -> FetchResponse 
     FetchResponse::default()
         .with_responses(topics.into_iter().map(|(_, answer)| answer).collect())
         .with_node_endpoints(endpoints.collect())
+}
+
+fn aborted(found: &Fetched) -> Vec<AbortedTransaction> {
+    let aborted = found.aborted.iter();
+    aborted
+        .map(|(producer_id, first_offset)| {
+            AbortedTransaction::default()
+                .with_producer_id(ProducerId(*producer_id))
+                .with_first_offset(*first_offset)
+        })
+        .collect()
 }
 
 fn failed(call: &Call, index: i32, error: &PartitionError, leaders: &mut Vec<i32>) -> PartitionData {

@@ -35,12 +35,15 @@ const LATEST_TIERED: i64 = -5;
 /// Answers one request.
 pub async fn handle(call: &Call, request: ListOffsetsRequest) -> ListOffsetsResponse {
     let view = call.broker.view();
+    // READ_COMMITTED
+    let committed = request.isolation_level == 1;
     let topics = request
         .topics
         .into_iter()
         .map(|topic| {
             let found = view.image.topic(&topic.name);
-            let partitions = topic.partitions.iter().map(|asked| answer(call, &view, found, asked)).collect();
+            let partitions =
+                topic.partitions.iter().map(|asked| answer(call, &view, found, asked, committed)).collect();
             ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(partitions)
         })
         .collect();
@@ -52,9 +55,10 @@ fn answer(
     view: &View,
     topic: Option<&Arc<Topic>>,
     asked: &ListOffsetsPartition,
+    committed: bool,
 ) -> ListOffsetsPartitionResponse {
     let answer = ListOffsetsPartitionResponse::default().with_partition_index(asked.partition_index);
-    match find(call.head.api_version, view, topic, asked) {
+    match find(call.head.api_version, view, topic, asked, committed) {
         Ok(found) => answer
             .with_timestamp(found.timestamp)
             .with_offset(found.offset)
@@ -69,7 +73,7 @@ fn answer(
 /// start where every record is older.
 fn before(replica: &Partition, time_ms: i64) -> Result<FoundOffset, PartitionError> {
     if time_ms >= clock::now_ms() {
-        return replica.latest_offset();
+        return replica.latest_offset(false);
     }
     let newest = replica.max_timestamp_offset()?;
     Ok(if newest.timestamp <= time_ms { replica.earliest_offset() } else { FoundOffset::NONE })
@@ -80,6 +84,7 @@ fn find(
     view: &View,
     topic: Option<&Arc<Topic>>,
     asked: &ListOffsetsPartition,
+    committed: bool,
 ) -> Result<FoundOffset, PartitionError> {
     let unknown = || {
         PartitionError::new(
@@ -91,7 +96,7 @@ fn find(
     let replica = view.replica(topic.ok_or_else(unknown)?, asked.partition_index)?;
     replica.check_epoch(asked.current_leader_epoch)?;
     match asked.timestamp {
-        LATEST => replica.latest_offset(),
+        LATEST => replica.latest_offset(committed),
         EARLIEST | EARLIEST_LOCAL => Ok(replica.earliest_offset()),
         MAX_TIMESTAMP => replica.max_timestamp_offset(),
         LATEST_TIERED => Ok(FoundOffset::NONE),

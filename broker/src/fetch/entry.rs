@@ -135,7 +135,10 @@ impl Entry {
         watch: Option<Watch<'_>>,
     ) -> Outcome {
         let replica = self.watched_replica(view, watch)?;
-        convert::fetch(asking.version, &replica, self.from(asking.reach), limits)
+        let from = self.from(asking.reach);
+        let found = convert::fetch(asking.version, &replica, from, limits)?;
+        let aborted = replica.aborted(from, &found)?;
+        Ok(Fetched { aborted, ..found })
     }
 
     /// How many bytes a read would find; with `exact` false, 1 may stand for any number of them.

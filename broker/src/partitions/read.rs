@@ -52,6 +52,8 @@ pub struct Fetched {
     pub log_start_offset: i64,
     /// The fetch may read up to here.
     pub end: i64,
+    /// Aborted transactions with records among those that were read: producer id and first offset.
+    pub aborted: Vec<(i64, i64)>,
     /// The fetcher's log is another one: (epoch, end offset) of the last epoch up to its own that is here, too.
     pub diverging: Option<(i32, i64)>,
 }
@@ -134,15 +136,18 @@ impl Partition {
             let message = format!("offset {} is out of range: the log is [{start}, {log_end})", from.offset);
             return Err(self.error(ResponseError::OffsetOutOfRange, message));
         }
+        let last_stable_offset = self.reader.last_stable_offset(high_watermark);
         // Between high watermark and log end there is nothing for consumers yet, which is no error (rule 4).
         let end = match from.reach {
-            Reach::HighWatermark | Reach::LastStableOffset => high_watermark,
+            Reach::HighWatermark => high_watermark,
+            Reach::LastStableOffset => last_stable_offset,
             Reach::LogEnd => log_end,
         };
         Ok(Fetched {
             records: Bytes::new(),
             high_watermark,
-            last_stable_offset: high_watermark,
+            last_stable_offset,
+            aborted: Vec::new(),
             log_start_offset: start,
             end,
             diverging,
@@ -176,17 +181,34 @@ impl Partition {
         found.map(|slice| slice.bytes).map_err(|error| self.storage_error(&error))
     }
 
-    /// The end of what consumers can read.
+    /// The aborted transactions of what a fetch found, where it wants committed records alone.
+    ///
+    /// # Errors
+    /// A transaction index cannot be read.
+    pub fn aborted(&self, from: FetchFrom, found: &Fetched) -> Result<Vec<(i64, i64)>, PartitionError> {
+        if from.reach != Reach::LastStableOffset || found.records.is_empty() {
+            return Ok(Vec::new());
+        }
+        let aborted = self
+            .reader
+            .aborted_in_read(from.offset, found.records.len(), found.end)
+            .map_err(|error| self.storage_error(&error))?;
+        Ok(aborted.iter().map(|aborted| (aborted.producer_id, aborted.first_offset)).collect())
+    }
+
+    /// The end of what consumers can read; with `committed`, of what no open transaction holds back.
     ///
     /// # Errors
     /// OFFSET_NOT_AVAILABLE while a new leader's high watermark may still be behind (rule 4).
-    pub fn latest_offset(&self) -> Result<FoundOffset, PartitionError> {
+    pub fn latest_offset(&self, committed: bool) -> Result<FoundOffset, PartitionError> {
         if !self.tells_latest()? {
             let message = "the leader is new, and does not know yet how far its followers have come";
             return Err(self.error(ResponseError::OffsetNotAvailable, message));
         }
         let leader_epoch = self.state().leader_epoch;
-        Ok(FoundOffset { offset: self.high_watermark(), timestamp: -1, leader_epoch })
+        let end = self.high_watermark();
+        let offset = if committed { self.reader.last_stable_offset(end) } else { end };
+        Ok(FoundOffset { offset, timestamp: -1, leader_epoch })
     }
 
     /// The log start offset.

@@ -136,7 +136,7 @@ impl Partition {
             let message = format!("offset {} is out of range: the log is [{start}, {log_end})", from.offset);
             return Err(self.error(ResponseError::OffsetOutOfRange, message));
         }
-        let last_stable_offset = self.reader.last_stable_offset(high_watermark);
+        let last_stable_offset = self.reader().last_stable_offset(high_watermark);
         // Between high watermark and log end there is nothing for consumers yet, which is no error (rule 4).
         let end = match from.reach {
             Reach::HighWatermark => high_watermark,
@@ -190,7 +190,7 @@ impl Partition {
             return Ok(Vec::new());
         }
         let aborted = self
-            .reader
+            .reader()
             .aborted_in_read(from.offset, found.records.len(), found.end)
             .map_err(|error| self.storage_error(&error))?;
         Ok(aborted.iter().map(|aborted| (aborted.producer_id, aborted.first_offset)).collect())
@@ -207,7 +207,7 @@ impl Partition {
         }
         let leader_epoch = self.state().leader_epoch;
         let end = self.high_watermark();
-        let offset = if committed { self.reader.last_stable_offset(end) } else { end };
+        let offset = if committed { self.reader().last_stable_offset(end) } else { end };
         Ok(FoundOffset { offset, timestamp: -1, leader_epoch })
     }
 

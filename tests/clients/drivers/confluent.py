@@ -17,6 +17,7 @@ from lines import Flood, Member, decode, encode, serve
 
 BOOTSTRAP = None
 PRODUCERS = {}
+TRANSACTIONAL = {}
 MEMBERS = {}
 FLOODS = {}
 LONERS = {}
@@ -67,6 +68,25 @@ def produce(topic, records, acks=None, codec="none", idempotent=None):
         if not isinstance(outcome, list):
             raise KafkaException(outcome) if outcome else TimeoutError("no delivery report")
     return done
+
+
+def transaction(id, topic, records, offsets, commit):
+    """One transaction, with offsets of groups: [group, topic, partition, offset]."""
+    if id not in TRANSACTIONAL:
+        TRANSACTIONAL[id] = Producer({"bootstrap.servers": BOOTSTRAP, "transactional.id": id, "linger.ms": 0})
+        TRANSACTIONAL[id].init_transactions(30)
+    sender = TRANSACTIONAL[id]
+    sender.begin_transaction()
+    for record in records:
+        sender.produce(topic, decode(record.get("value")), decode(record.get("key")), partition=record["partition"])
+    for group, name, partition, offset in offsets:
+        consumer = Consumer({"bootstrap.servers": BOOTSTRAP, "group.id": group})
+        sender.send_offsets_to_transaction(
+            [TopicPartition(name, partition, offset)], consumer.consumer_group_metadata(), 30
+        )
+        consumer.close()
+    sender.flush(20)
+    sender.commit_transaction(30) if commit else sender.abort_transaction(30)
 
 
 def flood(name, topic, partitions, pause):
@@ -270,6 +290,7 @@ serve(
         "committed": committed,
         "drain": lambda name: MEMBERS[name].drain(),
         "leave": lambda name: MEMBERS.pop(name).leave(),
+        "transaction": transaction,
         "flood": flood,
         "flood_stop": lambda name: FLOODS.pop(name).stop(),
         "commit_alone": commit_alone,

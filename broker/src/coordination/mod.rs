@@ -1,7 +1,10 @@
 //! Where the cluster's state lives and who decides on it: one trait, two implementations. In Kubernetes the
 //! objects are in the API server and the operator decides; embedded, they are files and this process decides.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use futures::future::BoxFuture;
 use kafka_protocol::ResponseError;
@@ -35,6 +38,10 @@ pub trait Coordination: Send + Sync {
     /// Changes who is in sync with partitions that this broker leads, each by compare-and-swap on the state that its
     /// change names (rule 1). Answers how each attempt ended, in the same order.
     fn change_isr(&self, changes: Vec<IsrChange>) -> BoxFuture<'_, Vec<Outcome>>;
+
+    /// Says which partitions a broker cannot serve, because their log directory is out of service: others may lead them.
+    /// Whoever has one log directory says nothing, for it ends with it.
+    fn cannot_serve(&self, _broker: i32, _partitions: BTreeSet<PartitionKey>) {}
 
     /// Deletes the KafkaTopic object of that topic, and no other that took its name since.
     fn delete_topic(&self, id: Uuid) -> BoxFuture<'_, Result<(), Refusal>>;

@@ -7,6 +7,7 @@ use std::{
 
 use imbl::HashMap;
 use kafka_protocol::ResponseError;
+use milena_crds::partition::PartitionKey;
 use uuid::Uuid;
 
 use super::{Partition, PartitionError};
@@ -63,6 +64,14 @@ impl Hosted {
     /// Number of replicas whose log directory is out of service.
     pub fn offline(&self) -> usize {
         self.topics.values().map(|topic| topic.offline.len()).sum()
+    }
+
+    /// The partitions that are this broker's and that it cannot serve.
+    pub fn unserved(&self) -> impl Iterator<Item = PartitionKey> {
+        self.topics.iter().flat_map(|(id, topic)| {
+            let all = topic.failed.iter().chain(topic.offline.keys());
+            all.map(|index| PartitionKey { topic_id: *id, partition: *index })
+        })
     }
 
     /// Takes the replicas that `lost` names out of service. They come back, and serve nobody any more.

@@ -1,9 +1,13 @@
 //! Keeps this broker's replicas in line with the picture of the cluster: opens, leads, closes, deletes.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use imbl::ordmap::DiffItem;
-use milena_crds::partition::{Generation, Member};
+use milena_crds::partition::{Generation, Member, PartitionKey};
 use milena_replication::Source;
 use milena_storage::{Log, LogDir, LogDirs, StorageError, TopicPartition};
 use tokio::{
@@ -43,6 +47,8 @@ pub struct Manager {
     failure: Arc<Notify>,
     /// How many of those that were opened are out of service, as far as that was acted on.
     failures: usize,
+    /// What the control plane was told that this broker cannot serve.
+    told: BTreeSet<PartitionKey>,
     /// Whether logs that no topic has were looked for.
     sorted_out: bool,
 }
@@ -73,6 +79,7 @@ impl Manager {
             housekeeping: Housekeeping::default(),
             failure,
             failures: 0,
+            told: BTreeSet::new(),
             sorted_out: false,
         }
     }
@@ -124,6 +131,16 @@ impl Manager {
         gone.iter().flat_map(|topic| topic.open.values()).for_each(|replica| replica.look_again());
         broker.metrics.show_replicas(broker.id, &broker.view().hosted);
         self.sort_out_leftovers(broker);
+        self.tell_what_cannot_be_served(broker);
+    }
+
+    /// Others may lead it.
+    fn tell_what_cannot_be_served(&mut self, broker: &Broker) {
+        let unserved: BTreeSet<PartitionKey> = broker.view().hosted.unserved().collect();
+        if unserved != self.told {
+            self.told.clone_from(&unserved);
+            broker.coordination.cannot_serve(broker.id, unserved);
+        }
     }
 
     /// What lies in a log directory that is out of service is served no more.
@@ -153,6 +170,7 @@ impl Manager {
         gone.iter().for_each(|replica| replica.look_again());
         broker.metrics.show_replicas(broker.id, &broker.view().hosted);
         show_out_of_service(&self.dirs, broker);
+        self.tell_what_cannot_be_served(broker);
         if self.dirs.in_service().next().is_none() {
             let reasons = self.dirs.out_of_service().map(|(path, why)| format!("{}: {why}", path.display()));
             broker.fail(format!("no log directory is left: {}", reasons.collect::<Vec<_>>().join("; ")));

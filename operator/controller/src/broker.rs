@@ -1,8 +1,8 @@
 //! What is known of brokers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use milena_crds::partition::Generation;
+use milena_crds::partition::{Generation, PartitionKey};
 
 /// Whether a broker works, as far as anyone can tell. A hint for elections, never a fence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +28,8 @@ pub struct Broker {
     pub rack: Option<String>,
     /// It wants to be rid of its leadership.
     pub draining: bool,
+    /// Partitions whose log it cannot use: their directory is out of service.
+    pub offline: BTreeSet<PartitionKey>,
 }
 
 /// Brokers by id. Who is missing is dead.

@@ -1,6 +1,6 @@
 //! Who leads a partition (rules 2, 7 and 8), from what is known of brokers.
 
-use milena_crds::partition::{Member, PartitionState};
+use milena_crds::partition::{Member, PartitionKey, PartitionState};
 
 use crate::broker::{Broker, Brokers, Liveness};
 
@@ -20,7 +20,9 @@ pub enum Why {
 /// What an election decides on.
 #[derive(Clone, Copy, Debug)]
 pub struct Ballot<'a> {
-    /// The partition.
+    /// Which partition.
+    pub key: PartitionKey,
+    /// Its state.
     pub state: &'a PartitionState,
     /// Every broker.
     pub brokers: &'a Brokers,
@@ -38,7 +40,7 @@ impl Ballot<'_> {
         let member = self.state.isr.iter().find(|member| member.broker == leader)?;
         match self.brokers.get(&leader) {
             Some(broker) if broker.liveness == Liveness::Unknown => None,
-            Some(broker) if fits(broker, member) => self.keep(leader, broker),
+            Some(broker) if self.fits(broker, member) => self.keep(leader, broker),
             _ => self.successor(),
         }
     }
@@ -78,9 +80,15 @@ impl Ballot<'_> {
 
     fn find(&self, members: &[Member], wanted: impl Fn(&Broker) -> bool) -> Option<i32> {
         let fit = |member: &&Member| {
-            self.brokers.get(&member.broker).is_some_and(|broker| fits(broker, member) && wanted(broker))
+            self.brokers.get(&member.broker).is_some_and(|broker| self.fits(broker, member) && wanted(broker))
         };
         members.iter().find(fit).map(|member| member.broker)
+    }
+
+    fn fits(&self, broker: &Broker, member: &Member) -> bool {
+        broker.liveness == Liveness::Alive
+            && broker.generation == member.generation
+            && !broker.offline.contains(&self.key)
     }
 
     fn elect(&self, broker: i32, why: Why) -> Option<(PartitionState, Why)> {
@@ -91,19 +99,17 @@ impl Ballot<'_> {
     fn recover(&self) -> Option<PartitionState> {
         let mut members = self.state.isr.iter().chain(&self.state.elr);
         let (Some(only), None) = (members.next(), members.next()) else { return None };
-        let broker = self.brokers.get(&only.broker).filter(|broker| broker.liveness == Liveness::Alive)?;
+        let can_serve =
+            |broker: &&Broker| broker.liveness == Liveness::Alive && !broker.offline.contains(&self.key);
+        let broker = self.brokers.get(&only.broker).filter(can_serve)?;
         let epoch = self.state.leader_epoch;
         self.state.recover(only.broker, broker.generation, epoch, self.min_insync_replicas).ok()
     }
 }
 
-fn fits(broker: &Broker, member: &Member) -> bool {
-    broker.liveness == Liveness::Alive && broker.generation == member.generation
-}
-
 /// Why a partition without a leader has none, and what to do; for people.
 #[must_use]
-pub fn explain(state: &PartitionState, brokers: &Brokers) -> String {
+pub fn explain(key: PartitionKey, state: &PartitionState, brokers: &Brokers) -> String {
     let mut reasons = Vec::new();
     for member in state.isr.iter().chain(&state.elr) {
         let id = member.broker;
@@ -115,6 +121,9 @@ pub fn explain(state: &PartitionState, brokers: &Brokers) -> String {
                 "broker {id} came back with another disk, without these records: put the old volume back, or delete \
                  the topic"
             ),
+            Some(broker) if broker.offline.contains(&key) => {
+                format!("the log directory of broker {id} is out of service: look at its disk, then restart it")
+            }
             Some(broker) if broker.generation != member.generation => {
                 format!("broker {id} lost what was not on its disk when its machine stopped")
             }

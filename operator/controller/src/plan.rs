@@ -218,7 +218,8 @@ impl Controller {
             let owners = self.ids.get(&key.topic_id);
             let elected_in = state.leader.and_then(|id| before.broker_epochs.get(&id.to_string())).copied();
             let min_insync_replicas = self.min_insync_replicas(key.topic_id);
-            let ballot = Ballot { state: &state, brokers: &self.brokers, elected_in, min_insync_replicas };
+            let ballot =
+                Ballot { key, state: &state, brokers: &self.brokers, elected_in, min_insync_replicas };
             let Some((next, why)) = ballot.decide() else {
                 leaders.extend(state.leader);
                 if state.leader.is_none() {

@@ -3,8 +3,9 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use milena_crds::KafkaTopic;
-use milena_crds::partition::PartitionState;
+use milena_crds::partition::{PartitionKey, PartitionState};
 use milena_crds::topic::KafkaTopicStatus;
+use uuid::Uuid;
 
 use crate::broker::Brokers;
 use crate::chunks::Found;
@@ -29,7 +30,7 @@ impl Standing {
 }
 
 /// How a topic stands that has all its partitions.
-pub(crate) fn of_partitions(found: &[Found], brokers: &Brokers) -> Standing {
+pub(crate) fn of_partitions(topic_id: Uuid, found: &[Found], brokers: &Brokers) -> Standing {
     let offline = |found: &&Found| found.state.as_ref().is_none_or(|state| state.leader.is_none());
     let count = found.iter().filter(offline).count();
     let Some(first) = found.iter().find(offline) else {
@@ -39,7 +40,8 @@ pub(crate) fn of_partitions(found: &[Found], brokers: &Brokers) -> Standing {
         };
         return Standing { ready: true, reason: "Ready", message };
     };
-    let why = first.state.as_ref().map(|state| explain(state, brokers)).unwrap_or_default();
+    let key = PartitionKey { topic_id, partition: first.partition };
+    let why = first.state.as_ref().map(|state| explain(key, state, brokers)).unwrap_or_default();
     let message =
         format!("{count} of {} partitions have no leader; partition {}: {why}", found.len(), first.partition);
     Standing::not_ready("PartitionsOffline", message)

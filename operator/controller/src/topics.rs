@@ -39,7 +39,7 @@ impl Controller {
             (None, None) => return,
             (None, Some(id)) => match self.create(id, &object, &found, writes) {
                 Created::Some => return,
-                Created::Nothing => status::of_partitions(&found, &self.brokers),
+                Created::Nothing => status::of_partitions(id, &found, &self.brokers),
                 Created::Wait(standing) => {
                     self.waiting.insert(name.to_owned());
                     standing

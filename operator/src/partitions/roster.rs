@@ -185,6 +185,8 @@ fn read(cluster: &str, lease: &Lease) -> Option<(i32, Facts)> {
         generation: note(names::LOG_GENERATION)?.parse().ok()?,
         rack: note(names::RACK).cloned(),
         draining: note(names::DRAINING).is_some_and(|text| text == "true"),
+        // A broker in a pod has one log directory: it ends when that fails.
+        offline: Default::default(),
     };
     let acquired = spec.acquire_time.as_ref().map(|time| time.0);
     let (pod_ip, version) = (note(names::POD_IP).cloned(), note(names::BROKER_VERSION).cloned());

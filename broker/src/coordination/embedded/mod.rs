@@ -13,7 +13,7 @@ use kafka_protocol::ResponseError;
 use milena_controller::{Broker, Liveness};
 use milena_crds::{
     KafkaCluster,
-    partition::{Generation, Member},
+    partition::{Generation, Member, PartitionKey},
     settings::Config,
 };
 use milena_replication::Outcome;
@@ -87,7 +87,14 @@ impl Embedded {
             None => store.next_epoch(id),
         };
         let rack = info.rack.as_deref().map(str::to_owned);
-        let broker = Broker { liveness: Liveness::Alive, epoch, generation, rack, draining: false };
+        let broker = Broker {
+            liveness: Liveness::Alive,
+            epoch,
+            generation,
+            rack,
+            draining: false,
+            offline: Default::default(),
+        };
         store.set_broker(id, info, broker);
         epoch
     }
@@ -237,6 +244,16 @@ impl Coordination for Embedded {
                 outcomes
             })
         })
+    }
+
+    fn cannot_serve(&self, broker: i32, partitions: BTreeSet<PartitionKey>) {
+        let decided = self.change(|store| {
+            store.set_offline(broker, partitions);
+            Ok(())
+        });
+        if let Err(error) = decided {
+            warn!(broker, %error, "leaders stay as they are; the next change tries again");
+        }
     }
 
     fn delete_topic(&self, id: Uuid) -> BoxFuture<'_, Result<(), Refusal>> {

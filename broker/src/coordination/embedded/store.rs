@@ -2,7 +2,10 @@
 
 mod adopt;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use k8s_openapi::{
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::Time},
@@ -12,7 +15,7 @@ use kafka_protocol::ResponseError;
 use milena_controller::{Broker, ChunkWrite, Cluster, Controller, Liveness, Note, Plan, Removal};
 use milena_crds::{
     KafkaCluster, KafkaClusterSpec, KafkaPartitions, KafkaTopic, KafkaTopicSpec, cluster::Storage, names,
-    settings::Config,
+    partition::PartitionKey, settings::Config,
 };
 use milena_replication::Outcome;
 use serde::{Deserialize, Serialize};
@@ -204,6 +207,13 @@ impl Store {
         if let Some((info, broker)) = self.brokers.get(&id).cloned() {
             let info = BrokerInfo { alive: liveness == Liveness::Alive, ..info };
             self.set_broker(id, info, Broker { liveness, draining, ..broker });
+        }
+    }
+
+    /// The partitions that a broker cannot serve.
+    pub fn set_offline(&mut self, id: i32, offline: BTreeSet<PartitionKey>) {
+        if let Some((info, broker)) = self.brokers.get(&id).cloned() {
+            self.set_broker(id, info, Broker { offline, ..broker });
         }
     }
 

@@ -1,4 +1,4 @@
-use milena_crds::partition::Generation;
+use milena_crds::partition::{Generation, PartitionKey};
 
 use super::World;
 use crate::{Broker, Liveness};
@@ -106,4 +106,21 @@ fn five_thousand_partitions_fail_over_in_twenty_writes() {
     world.step();
     assert_eq!(world.controller.summary().offline, 5000);
     assert!(world.writes.0 - writes <= 25, "{}", world.writes.0 - writes);
+}
+
+#[test]
+fn what_a_broker_cannot_serve_is_led_by_nobody_until_it_can() {
+    let mut world = World::new(1);
+    world.create("a", 2);
+    world.settle();
+    let (id, broker) = (world.id("a"), world.brokers[&0].clone());
+    let key = PartitionKey { topic_id: id, partition: 1 };
+    world.set_broker(0, Broker { offline: [key].into(), ..broker.clone() });
+    world.settle();
+    let leaders: Vec<Option<i32>> = world.states("a").iter().map(|state| state.leader).collect();
+    assert_eq!(leaders, [Some(0), None], "the other one goes on");
+    assert!(world.condition("a").message.contains("out of service"), "{}", world.condition("a").message);
+    world.set_broker(0, broker);
+    world.settle();
+    assert!(world.states("a").iter().all(|state| state.leader == Some(0)));
 }

@@ -10,6 +10,7 @@ fn brokers(count: i32, racks: Option<i32>) -> Brokers {
         generation: Default::default(),
         rack: racks.map(|racks| format!("zone-{}", id % racks)),
         draining: false,
+        offline: Default::default(),
     };
     (0..count).map(|id| (id, broker(id))).collect()
 }

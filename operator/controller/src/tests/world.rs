@@ -65,8 +65,14 @@ impl World {
         let known = self.brokers.get(&id).map(|broker| (broker.epoch, broker.generation));
         let (epoch, mut generation) = known.unwrap_or((0, new));
         generation.unclean_starts += u32::from(!clean);
-        let broker =
-            Broker { liveness: Liveness::Alive, epoch: epoch + 1, generation, rack: None, draining: false };
+        let broker = Broker {
+            liveness: Liveness::Alive,
+            epoch: epoch + 1,
+            generation,
+            rack: None,
+            draining: false,
+            offline: Default::default(),
+        };
         self.set_broker(id, broker);
     }
 

@@ -83,7 +83,17 @@ impl Operator {
         };
         let broker = |(id, lease): (&i32, &Lease)| {
             let Lease { epoch, generation, draining, .. } = *lease;
-            (*id, Broker { liveness: liveness(id), epoch, generation, rack: None, draining })
+            (
+                *id,
+                Broker {
+                    liveness: liveness(id),
+                    epoch,
+                    generation,
+                    rack: None,
+                    draining,
+                    offline: Default::default(),
+                },
+            )
         };
         self.facts.iter().map(broker).collect()
     }

@@ -37,6 +37,8 @@ pub struct BrokerInfo {
     pub host: Option<Arc<str>>,
     /// Port for clients.
     pub port: u16,
+    /// Address for other brokers, where it is another one than clients are told: names may be known late.
+    pub pod_ip: Option<Arc<str>>,
     /// Failure domain (`broker.rack`).
     pub rack: Option<Arc<str>>,
     /// Whether it is believed to be up. A hint for clients, nothing is decided by it here.

@@ -23,6 +23,7 @@ use super::{
     wire::{self, Ask, Asks, Hello},
 };
 use crate::{
+    cluster::BrokerInfo,
     node::Broker,
     partitions::{Partition, Taken},
 };
@@ -44,6 +45,14 @@ pub enum Command {
     Follow(Arc<Partition>),
     /// That one no longer.
     Leave(Uuid, i32),
+}
+
+/// Reaches another broker: by its pod's address, which is known before its name is.
+pub async fn connect(broker: &BrokerInfo) -> io::Result<TcpStream> {
+    let host = broker.pod_ip.as_deref().or(broker.host.as_deref()).unwrap_or("127.0.0.1");
+    let stream = timeout(CONNECT, TcpStream::connect((host, broker.port))).await??;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// Follows one leader.
@@ -148,10 +157,7 @@ impl Fetcher {
         let Some(leader) = view.image.brokers.get(&self.leader) else {
             return Err(io::Error::new(io::ErrorKind::NotFound, "nobody knows where that broker is"));
         };
-        let host = leader.host.as_deref().unwrap_or("127.0.0.1");
-        let stream = timeout(CONNECT, TcpStream::connect((host, leader.port))).await??;
-        stream.set_nodelay(true)?;
-        Ok(stream)
+        connect(leader).await
     }
 
     /// One connection, from the first word to the last.

@@ -29,6 +29,7 @@ pub async fn look_after(
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut views = broker.view_changes();
     let mut alive = living(&broker.view());
+    let mut suspects = broker.replication.suspects.all();
     loop {
         let look = tokio::select! {
             biased;
@@ -45,6 +46,10 @@ pub async fn look_after(
                 alive.difference(&before).for_each(|id| broker.replication.close_sessions(*id));
                 led(&broker.view(), |_| true)
             }
+            () = broker.replication.suspects.changed() => {
+                suspects = broker.replication.suspects.all();
+                led(&broker.view(), |_| true)
+            }
             partition = waiting.recv() => {
                 let mut look: Vec<_> = partition.into_iter().collect();
                 while look.len() < BATCH && let Ok(partition) = waiting.try_recv() {
@@ -59,7 +64,7 @@ pub async fn look_after(
             }
         };
         for partitions in look.chunks(BATCH) {
-            change(&broker, partitions, &alive).await;
+            change(&broker, partitions, |id| !alive.contains(&id) || suspects.contains(&id)).await;
         }
     }
 }
@@ -74,10 +79,10 @@ fn led(view: &View, wanted: impl Fn(&Partition) -> bool) -> Vec<Arc<Partition>> 
 }
 
 /// Makes the changes that these partitions propose.
-async fn change(broker: &Broker, partitions: &[Arc<Partition>], alive: &BTreeSet<i32>) {
+async fn change(broker: &Broker, partitions: &[Arc<Partition>], dead: impl Fn(i32) -> bool) {
     let max_lag_ms = broker.config().replica_lag_ms;
     let propose = |partition: &Arc<Partition>| {
-        let change = partition.propose(max_lag_ms, |id| !alive.contains(&id))?;
+        let change = partition.propose(max_lag_ms, &dead)?;
         Some((partition.clone(), change))
     };
     let proposed: Vec<_> = partitions.iter().filter_map(propose).collect();

@@ -6,6 +6,7 @@ mod fetcher;
 mod frame;
 mod isr;
 mod session;
+mod suspicion;
 mod wire;
 
 use std::{
@@ -20,6 +21,7 @@ use uuid::Uuid;
 use crate::{node::Broker, partitions::Partition};
 use fetcher::{Command, Fetcher};
 use session::Session;
+use suspicion::Suspects;
 
 pub use session::serve;
 pub use wire::is_exchange;
@@ -32,6 +34,8 @@ pub struct Replication {
     followed: Mutex<HashMap<(Uuid, i32), i32>>,
     /// Exchanges with followers, by broker.
     sessions: Mutex<HashMap<i32, Vec<Weak<Session>>>>,
+    /// Followers whose process is gone, as far as this broker can tell.
+    suspects: Suspects,
     /// Partitions whose ISR may have to change.
     looks: mpsc::UnboundedSender<Arc<Partition>>,
     waiting: Mutex<Option<mpsc::UnboundedReceiver<Arc<Partition>>>>,
@@ -45,6 +49,7 @@ impl Default for Replication {
             fetchers: Mutex::default(),
             followed: Mutex::default(),
             sessions: Mutex::default(),
+            suspects: Suspects::default(),
             looks,
             waiting: Mutex::new(Some(waiting)),
         }
@@ -101,10 +106,16 @@ impl Replication {
     }
 
     fn add_session(&self, follower: i32, session: &Arc<Session>) {
+        self.suspects.clear(follower);
         let mut sessions = self.sessions.lock();
         let of = sessions.entry(follower).or_default();
         of.retain(|session| session.strong_count() > 0);
         of.push(Arc::downgrade(session));
+    }
+
+    fn has_session(&self, follower: i32) -> bool {
+        let sessions = self.sessions.lock();
+        sessions.get(&follower).is_some_and(|of| of.iter().any(|session| session.strong_count() > 0))
     }
 
     /// Ends the exchanges with a follower: it comes back and says anew what it has.

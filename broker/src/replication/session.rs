@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use super::{
     frame::{self, Frames},
+    suspicion,
     wire::{self, Answers, Ask, Hello, MAX_SLOTS, Told, WireError},
 };
 use crate::{
@@ -102,12 +103,18 @@ pub async fn serve(
         close: Notify::new(),
     });
     broker.replication.add_session(hello.follower.broker, &session);
-    tokio::select! {
+    let ended = tokio::select! {
         ended = session.listen(&broker, &mut read) => ended,
         ended = session.speak(&broker, &mut write) => ended,
-        () = session.close.notified() => Ok(()),
-        _ = stop.wait_for(|stop| *stop) => Ok(()),
+        () = session.close.notified() => return Ok(()),
+        _ = stop.wait_for(|stop| *stop) => return Ok(()),
+    };
+    drop(session);
+    tokio::select! {
+        () = suspicion::look_after(broker.clone(), hello.follower.broker) => {}
+        _ = stop.wait_for(|stop| *stop) => {}
     }
+    ended
 }
 
 pub(super) fn invalid(error: WireError) -> io::Error {

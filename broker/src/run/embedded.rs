@@ -181,7 +181,7 @@ async fn start_all(
         let Some(dir) = dirs.opened().first() else { continue };
         let id = dir.node_id();
         let port = listener.local_addr().map_err(|error| error.to_string())?.port();
-        let info = BrokerInfo { host: advertised_host(cli), port, rack: None, alive: true };
+        let info = BrokerInfo { host: advertised_host(cli), port, rack: None, pod_ip: None, alive: true };
         // Kafka's next leader epoch is above those that it knows: they stay as they are as long as nothing is lost.
         let same_life = dir.kafka_metadata().is_some() && dir.open_mode() == OpenMode::Clean;
         let epoch = embedded.register(id, info, generation(&dirs), same_life);

@@ -14,10 +14,17 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kafka_protocol::ResponseError;
 use kube::{
     ResourceExt as _,
-    api::{DeleteParams, ListParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams},
 };
-use milena_broker::coordination::{Coordination as _, NewTopic, Refusal, kubernetes::Kubernetes};
-use milena_crds::{KafkaCluster, KafkaPartitions, KafkaTopic, names};
+use milena_broker::{
+    cluster::ClusterImage,
+    coordination::{Coordination as _, IsrChange, NewTopic, Refusal, kubernetes::Kubernetes},
+};
+use milena_crds::{
+    KafkaCluster, KafkaPartitions, KafkaPartitionsSpec, KafkaTopic, names,
+    partition::{PartitionKey, PartitionState},
+};
+use milena_replication::{Change, Outcome};
 use scene::{SOON, Scene, sees, topic};
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
@@ -31,6 +38,7 @@ async fn a_broker_takes_its_place_in_a_cluster() {
     scene.topics_are_objects(&broker).await;
     scene.refusals_are_kafkas(&broker).await;
     scene.names_are_found(&broker).await;
+    scene.in_sync_replicas_change_by_compare_and_swap(&broker).await;
     scene.topics_change_and_go(&broker).await;
     scene.idle_is_renewals_alone().await;
     scene.an_outage_hides_nothing(&broker).await;
@@ -109,6 +117,52 @@ impl Scene {
         };
         let refused: Refusal = timeout(SOON, claimed).await.unwrap();
         assert_eq!(refused.code, ResponseError::TopicAlreadyExists);
+    }
+
+    /// Each change is made on the state that it names or not at all, whatever becomes of its neighbours in the object.
+    async fn in_sync_replicas_change_by_compare_and_swap(&self, broker: &Kubernetes) {
+        let topic_id = self.api::<KafkaTopic>().get("mine").await.unwrap().topic_id().unwrap();
+        self.lead(topic_id, 3, 1).await;
+        let known = |image: &ClusterImage| {
+            image.topic("mine").is_some_and(|topic| topic.partitions.iter().flatten().count() == 3)
+        };
+        sees(broker, known).await;
+        let state = |epoch: i32, isr: &str| -> PartitionState {
+            let text = format!("replicas=0,1 leader=0 leaderEpoch=1 partitionEpoch={epoch} isr={isr} elr=");
+            text.parse().unwrap()
+        };
+        let (alone, both) = ("0.9f2c41d7-0", "0.9f2c41d7-0,1.0000000b-1");
+        let spec = KafkaPartitionsSpec {
+            cluster: "demo".into(),
+            partitions: (0..3)
+                .map(|index| (format!("{topic_id}/{index}"), state(1, alone).to_string()))
+                .collect(),
+            ..Default::default()
+        };
+        let parameters = PatchParams::apply("operator").force();
+        let object = KafkaPartitions::new("demo-0", spec);
+        self.api::<KafkaPartitions>().patch("demo-0", &parameters, &Patch::Apply(&object)).await.unwrap();
+        let change = |partition: i32, old: PartitionState, new: PartitionState| IsrChange {
+            key: PartitionKey { topic_id, partition },
+            change: Change { old, new },
+        };
+        let joins = |partition| change(partition, state(1, alone), state(2, both));
+        let outcomes = broker.change_isr(vec![joins(0), joins(1)]).await;
+        assert_eq!(outcomes, [Outcome::Succeeded, Outcome::Succeeded]);
+        // One of them comes too late, and is in nobody's way.
+        let outcomes = broker.change_isr(vec![joins(0), joins(2)]).await;
+        assert_eq!(outcomes, [Outcome::Conflict, Outcome::Succeeded]);
+        let there = self.api::<KafkaPartitions>().get("demo-0").await.unwrap().spec.partitions;
+        let expected = state(2, both).to_string();
+        assert!(there.len() == 3 && there.values().all(|text| *text == expected), "{there:?}");
+        let unknown = IsrChange { key: PartitionKey { topic_id, partition: 7 }, ..joins(0) };
+        assert_eq!(broker.change_isr(vec![unknown]).await, [Outcome::Unknown]);
+        sees(broker, |image| {
+            let partition = image.topic("mine").and_then(|topic| topic.partition(2));
+            partition.is_some_and(|state| state.isr.len() == 2)
+        })
+        .await;
+        self.lead(topic_id, 1, 3).await;
     }
 
     async fn topics_change_and_go(&self, broker: &Kubernetes) {

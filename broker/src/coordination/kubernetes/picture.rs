@@ -239,6 +239,7 @@ impl Picture {
         BrokerInfo {
             host: Some(Arc::from(self.place.host())),
             port: names::KAFKA_PORT,
+            pod_ip: self.place.pod_ip.as_deref().map(Arc::from),
             rack: self.place.rack.as_deref().map(Arc::from),
             alive: true,
         }
@@ -252,6 +253,7 @@ fn broker_info(lease: &Lease) -> Option<BrokerInfo> {
     Some(BrokerInfo {
         host: Some(Arc::from(host)),
         port: port.parse().ok()?,
+        pod_ip: lease.annotations().get(names::POD_IP).map(|address| Arc::from(address.as_str())),
         rack: rack.map(|rack| Arc::from(rack.as_str())),
         alive: true,
     })

@@ -114,7 +114,8 @@ impl Fleet {
         };
         let dirs = self.open(&paths, id).await?;
         let port = listener.local_addr().map_err(|error| error.to_string())?.port();
-        let info = BrokerInfo { host: advertised_host(&self.cli), port, rack: None, alive: true };
+        let info =
+            BrokerInfo { host: advertised_host(&self.cli), port, rack: None, pod_ip: None, alive: true };
         let epoch = self.embedded.register(id, info, generation(&dirs), false);
         let broker =
             Broker::new(id, Advertised::AsRegistered, self.config.clone(), self.embedded.clone(), dirs);

@@ -7,43 +7,12 @@ use std::time::{Duration, Instant};
 
 use kafka_protocol::{
     ResponseError,
-    messages::{
-        create_topics_request::CreatableTopic, delete_topics_request::DeleteTopicState, fetch_request::*,
-        fetch_response::PartitionData, produce_request::*, *,
-    },
-    protocol::StrBytes,
+    messages::{delete_topics_request::DeleteTopicState, fetch_request::*, fetch_response::PartitionData, *},
 };
-use milena_records::BatchBuilder;
-use support::{Client, Process};
+use support::{Client, Process, batch, create, name, produce};
 use uuid::Uuid;
 
 const VERSION: i16 = 16;
-
-fn name(text: &'static str) -> TopicName {
-    TopicName(StrBytes::from_static_str(text))
-}
-
-fn create(client: &mut Client, topic: &'static str, partitions: i32) -> Uuid {
-    let asked = CreatableTopic::default()
-        .with_name(name(topic))
-        .with_num_partitions(partitions)
-        .with_replication_factor(1);
-    let request = CreateTopicsRequest::default().with_topics(vec![asked]).with_timeout_ms(5_000);
-    let answer = client.ask(7, &request);
-    assert_eq!(answer.topics[0].error_code, 0, "{:?}", answer.topics[0].error_message);
-    answer.topics[0].topic_id
-}
-
-fn produce(client: &mut Client, topic: Uuid, partition: i32, bytes: usize) {
-    let mut builder = BatchBuilder::new(0);
-    builder.append(1_000, None, Some(&vec![b'x'; bytes]), &[]).unwrap();
-    let data =
-        PartitionProduceData::default().with_index(partition).with_records(Some(builder.build().unwrap()));
-    let topic = TopicProduceData::default().with_topic_id(topic).with_partition_data(vec![data]);
-    let request = ProduceRequest::default().with_acks(1).with_timeout_ms(1_000).with_topic_data(vec![topic]);
-    let answer = client.ask(13, &request);
-    assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
-}
 
 /// One client's session.
 struct Session {
@@ -123,7 +92,7 @@ fn an_incremental_answer_has_only_news() {
     assert_eq!(told(&session.fetch(topic, &all, &[])), [0, 1, 2, 3, 4], "a full answer has all");
     assert!(session.id > 0);
     assert!(session.fetch(topic, &[], &[]).is_empty());
-    produce(&mut other, topic, 3, 100);
+    produce(&mut other, topic, 3, batch(100));
     let news = session.fetch(topic, &[], &[]);
     assert_eq!(told(&news), [3]);
     assert!(bytes(&news[0]) > 100 && news[0].high_watermark == 1);
@@ -140,9 +109,9 @@ fn an_incremental_answer_has_only_news() {
     let news = session.fetch(topic, &[], &[]);
     assert_eq!((told(&news), news[0].log_start_offset), (vec![3], 1));
     // Forgotten: nothing is told of it any more; and added again: all is.
-    produce(&mut other, topic, 2, 100);
+    produce(&mut other, topic, 2, batch(100));
     assert!(session.fetch(topic, &[], &[2]).is_empty());
-    produce(&mut other, topic, 2, 100);
+    produce(&mut other, topic, 2, batch(100));
     assert!(session.fetch(topic, &[], &[]).is_empty());
     assert_eq!(told(&session.fetch(topic, &[(2, 0)], &[])), [2]);
 }
@@ -161,7 +130,7 @@ fn a_waiting_fetch_is_woken_by_the_partition_that_changed() {
         let news = std::thread::scope(|scope| {
             let waiting = scope.spawn(|| session.fetch(topic, &[(57, round)], &[]));
             std::thread::sleep(Duration::from_millis(100));
-            produce(&mut other, topic, 57, 10);
+            produce(&mut other, topic, 57, batch(10));
             waiting.join().unwrap()
         });
         assert_eq!(told(&news), [57]);
@@ -174,7 +143,7 @@ fn a_waiting_fetch_is_woken_by_the_partition_that_changed() {
         let waiting = scope.spawn(|| session.fetch(topic, &[(57, 3)], &[]));
         for partition in [1, 2, 1, 57] {
             std::thread::sleep(Duration::from_millis(100));
-            produce(&mut other, topic, partition, 900);
+            produce(&mut other, topic, partition, batch(900));
         }
         waiting.join().unwrap()
     });
@@ -188,8 +157,8 @@ fn each_partition_has_its_turn() {
     let mut other = broker.connect();
     let topic = create(&mut other, "t", 4);
     for partition in 0..4 {
-        produce(&mut other, topic, partition, 3_000);
-        produce(&mut other, topic, partition, 3_000);
+        produce(&mut other, topic, partition, batch(3_000));
+        produce(&mut other, topic, partition, batch(3_000));
     }
     let mut session = Session::new(broker.connect());
     session.max_bytes = 3_500;
@@ -263,7 +232,7 @@ fn a_newer_request_takes_over() {
         std::thread::sleep(Duration::from_millis(100));
         let newer = scope.spawn(|| told(&second.fetch(topic, &[], &[])));
         assert_eq!(superseded.join().unwrap(), ResponseError::InvalidFetchSessionEpoch.code());
-        produce(&mut other, topic, 1, 10);
+        produce(&mut other, topic, 1, batch(10));
         assert_eq!(newer.join().unwrap(), [1]);
     });
     assert!(begin.elapsed() < Duration::from_secs(10), "not woken");

@@ -1,6 +1,5 @@
 //! The APIs that can be decoded and answered, their versions and their header versions.
 
-use bytes::Bytes;
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::buf::ByteBufMut;
 use kafka_protocol::protocol::{Message, Request, VersionRange};
@@ -31,11 +30,6 @@ pub trait ApiRequest: Request {
         _out: &mut Writer<impl ByteBufMut>,
     ) -> Result<(), WireError> {
         Err(WireError::NoSuchVersion)
-    }
-
-    /// What in the response is worth referring to instead of copying: record bytes.
-    fn shared_bytes(_response: &Self::Response) -> Vec<Bytes> {
-        Vec::new()
     }
 }
 

@@ -6,7 +6,7 @@ use kafka_protocol::protocol::buf::ByteBufMut;
 use thiserror::Error;
 
 use crate::api::{ApiRequest, last_version, response_header_version};
-use crate::gather::{GatherBuf, ResponseFrame};
+use crate::gather::{FrameWriter, ResponseFrame};
 use crate::legacy::{Reader, Writer};
 use crate::shape;
 
@@ -98,8 +98,7 @@ pub fn encode_response<R: ApiRequest>(
     response.encode(buffer, api_version).map_err(|error| unencodable::<R>(api_version, &error))
 }
 
-/// Encodes a response as a frame, length first, that refers to the records in it instead of
-/// copying them.
+/// Encodes a response as a frame, length first.
 ///
 /// # Errors
 /// [`EncodeError`].
@@ -108,9 +107,9 @@ pub fn response_frame<R: ApiRequest>(
     correlation_id: i32,
     response: &R::Response,
 ) -> Result<ResponseFrame, EncodeError> {
-    let mut buffer = GatherBuf::new(R::shared_bytes(response));
-    encode_response::<R>(api_version, correlation_id, response, &mut buffer)?;
-    buffer.into_frame()
+    let mut frame = FrameWriter::default();
+    encode_response::<R>(api_version, correlation_id, response, frame.tail())?;
+    frame.into_frame()
 }
 
 fn malformed<R: ApiRequest>(api_version: i16, reason: &impl ToString) -> DecodeError {

@@ -1,12 +1,12 @@
-//! A response buffer that refers to record bytes instead of copying them.
+//! Response frames in pieces: what is encoded lies in memory of its own, records stay where they are.
 
-mod buf;
 mod frame;
+mod range;
 
 use bytes::{Bytes, BytesMut};
-use kafka_protocol::protocol::buf::ByteBufMut;
 
-pub use frame::ResponseFrame;
+pub use frame::{FramePiece, ResponseFrame};
+pub use range::FileRange;
 
 use crate::codec::EncodeError;
 use crate::frame::LENGTH_BYTES;
@@ -17,44 +17,49 @@ pub const SHARE_THRESHOLD: usize = 2048;
 /// Enough for most responses that carry no records.
 const FIRST_CAPACITY: usize = 512;
 
-/// Collects a response as pieces: what is encoded goes into memory of its own, and slices of the
-/// [`Bytes`] given to [`GatherBuf::new`] are referred to.
+/// Collects the pieces of a frame.
 ///
-/// It starts with room for the frame's length, which [`GatherBuf::into_frame`] fills in; offsets
-/// ([`ByteBufMut::offset`]) count from after it.
+/// It starts with room for the frame's length, which [`FrameWriter::into_frame`] fills in.
 #[derive(Debug)]
-pub struct GatherBuf {
-    /// Sorted by address.
-    shared: Vec<Bytes>,
-    sealed: Vec<Piece>,
-    sealed_len: usize,
+pub struct FrameWriter {
+    pieces: Vec<FramePiece>,
+    /// Bytes of the head and the pieces.
+    sealed: usize,
+    /// The first bytes of the frame, until they are sealed.
+    head: Option<BytesMut>,
     tail: BytesMut,
 }
 
-#[derive(Debug)]
-enum Piece {
-    Owned(BytesMut),
-    Shared(Bytes),
-}
-
-impl Piece {
-    fn len(&self) -> usize {
-        match self {
-            Piece::Owned(bytes) => bytes.len(),
-            Piece::Shared(bytes) => bytes.len(),
-        }
+impl Default for FrameWriter {
+    fn default() -> Self {
+        let mut tail = BytesMut::with_capacity(FIRST_CAPACITY);
+        tail.resize(LENGTH_BYTES, 0);
+        Self { pieces: Vec::new(), sealed: 0, head: None, tail }
     }
 }
 
-impl GatherBuf {
-    /// An empty buffer that will refer to slices of `shared` of [`SHARE_THRESHOLD`] bytes or more.
-    pub fn new(shared: impl IntoIterator<Item = Bytes>) -> Self {
-        let mut shared: Vec<Bytes> =
-            shared.into_iter().filter(|bytes| bytes.len() >= SHARE_THRESHOLD).collect();
-        shared.sort_unstable_by_key(|bytes| bytes.as_ptr().addr());
-        let mut tail = BytesMut::with_capacity(FIRST_CAPACITY);
-        tail.resize(LENGTH_BYTES, 0);
-        Self { shared, sealed: Vec::new(), sealed_len: 0, tail }
+impl FrameWriter {
+    /// Where the next bytes are encoded.
+    pub fn tail(&mut self) -> &mut BytesMut {
+        &mut self.tail
+    }
+
+    /// Adds bytes that are in memory: referred to, unless they are few.
+    pub fn put_memory(&mut self, bytes: Bytes) {
+        if bytes.len() < SHARE_THRESHOLD {
+            self.tail.extend_from_slice(&bytes);
+            return;
+        }
+        self.seal_tail();
+        self.sealed += bytes.len();
+        self.pieces.push(FramePiece::Memory(bytes));
+    }
+
+    /// Adds bytes that are in a file.
+    pub fn put_file(&mut self, range: FileRange) {
+        self.seal_tail();
+        self.sealed += range.len();
+        self.pieces.push(FramePiece::File(range));
     }
 
     /// The frame: its length, then what was put.
@@ -62,93 +67,28 @@ impl GatherBuf {
     /// # Errors
     /// [`EncodeError::TooLarge`] where the length does not fit into a frame.
     pub fn into_frame(mut self) -> Result<ResponseFrame, EncodeError> {
-        let length = self.offset();
+        let length = (self.sealed + self.tail.len()).saturating_sub(LENGTH_BYTES);
         let announced = i32::try_from(length).map_err(|_| EncodeError::TooLarge { length })?;
         self.seal_tail();
-        if let Some(Piece::Owned(first)) = self.sealed.first_mut()
-            && let Some(room) = first.first_chunk_mut::<LENGTH_BYTES>()
-        {
+        let mut head = self.head.unwrap_or_default();
+        if let Some(room) = head.first_chunk_mut::<LENGTH_BYTES>() {
             *room = announced.to_be_bytes();
         }
-        Ok(ResponseFrame::new(self.sealed.into_iter().map(|piece| match piece {
-            Piece::Owned(bytes) => bytes.freeze(),
-            Piece::Shared(bytes) => bytes,
-        })))
-    }
-
-    /// Bytes put so far, the frame's length included.
-    fn total(&self) -> usize {
-        self.sealed_len + self.tail.len()
-    }
-
-    fn put(&mut self, slice: &[u8]) {
-        match self.shared_slice(slice) {
-            Some(bytes) => {
-                self.seal_tail();
-                self.sealed_len += bytes.len();
-                self.sealed.push(Piece::Shared(bytes));
-            }
-            None => self.tail.extend_from_slice(slice),
-        }
-    }
-
-    /// `slice` as a reference into one of the shared bytes, if it lies in one.
-    fn shared_slice(&self, slice: &[u8]) -> Option<Bytes> {
-        if slice.len() < SHARE_THRESHOLD {
-            return None;
-        }
-        let start = slice.as_ptr().addr();
-        let after = self.shared.partition_point(|bytes| bytes.as_ptr().addr() <= start);
-        let owner = self.shared.get(after.checked_sub(1)?)?;
-        let end = start.checked_add(slice.len())?;
-        let owner_end = owner.as_ptr().addr().checked_add(owner.len())?;
-        (end <= owner_end).then(|| owner.slice_ref(slice))
+        let head = FramePiece::Memory(head.freeze());
+        Ok(ResponseFrame::new(std::iter::once(head).chain(self.pieces)))
     }
 
     fn seal_tail(&mut self) {
-        if !self.tail.is_empty() {
-            self.sealed_len += self.tail.len();
-            // What is left of the reservation stays with `tail`.
-            self.sealed.push(Piece::Owned(self.tail.split()));
+        if self.tail.is_empty() {
+            return;
         }
-    }
-
-    /// Cuts everything from `total` on, which is at most [`GatherBuf::total`].
-    fn truncate(&mut self, total: usize) {
-        self.seal_tail();
-        while self.sealed_len > total {
-            let Some(last) = self.sealed.pop() else { return };
-            self.sealed_len -= last.len();
-            let keep = total.saturating_sub(self.sealed_len).min(last.len());
-            match last {
-                _ if keep == 0 => {}
-                Piece::Owned(mut bytes) => {
-                    bytes.truncate(keep);
-                    self.tail = bytes;
-                }
-                Piece::Shared(bytes) => {
-                    self.sealed.push(Piece::Shared(bytes.slice(..keep)));
-                    self.sealed_len += keep;
-                }
-            }
-            if keep > 0 {
-                return;
-            }
+        // What is left of the reservation stays with `tail`.
+        let bytes = self.tail.split();
+        self.sealed += bytes.len();
+        match self.head {
+            None => self.head = Some(bytes),
+            Some(_) => self.pieces.push(FramePiece::Memory(bytes.freeze())),
         }
-    }
-
-    /// Makes everything one piece of memory, for what must be changed across pieces.
-    fn flatten(&mut self) {
-        self.seal_tail();
-        let mut whole = BytesMut::with_capacity(self.sealed_len);
-        for piece in self.sealed.drain(..) {
-            match piece {
-                Piece::Owned(bytes) => whole.extend_from_slice(&bytes),
-                Piece::Shared(bytes) => whole.extend_from_slice(&bytes),
-            }
-        }
-        self.sealed_len = 0;
-        self.tail = whole;
     }
 }
 

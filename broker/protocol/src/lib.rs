@@ -7,6 +7,7 @@
 
 mod api;
 mod codec;
+mod fetch_response;
 pub mod frame;
 pub mod gather;
 mod head;
@@ -15,8 +16,9 @@ mod shape;
 
 pub use api::{ApiRequest, request_header_version, response_header_version, supported_versions};
 pub use codec::{DecodeError, EncodeError, decode_request, encode_response, response_frame};
+pub use fetch_response::{FetchAnswer, FetchedPartition, FetchedTopic, LeaderEndpoint, Records};
 pub use frame::{FrameError, split_frame};
-pub use gather::{GatherBuf, ResponseFrame};
+pub use gather::{FileRange, FramePiece, FrameWriter, ResponseFrame};
 pub use head::{HeadError, RequestHead};
 pub use kafka_protocol::messages::{self, ApiKey};
 pub use kafka_protocol::protocol::{StrBytes, VersionRange};

@@ -39,25 +39,29 @@ macro_rules! apis {
             handler: |call, body| Box::pin(async move {
                 let request: $request = decode(&call, body)?;
                 let response = $handler(&call, request).await;
-                encode::<$request>(&call, reply!(response $($kind)?))
+                reply!(call, $request, response $($kind)?)
             }),
         },)*];
     };
 }
 
-/// A handler answers always, but for one whose clients may not wait for an answer.
+/// A handler answers always, but for one whose clients may not wait for an answer. The records of a fetch may lie in
+/// files: it has its own encoder.
 macro_rules! reply {
-    ($response:ident) => {
-        Some($response)
+    ($call:ident, $request:ident, $response:ident) => {
+        encode::<$request>(&$call, Some($response))
     };
-    ($response:ident optional) => {
-        $response
+    ($call:ident, $request:ident, $response:ident optional) => {
+        encode::<$request>(&$call, $response)
+    };
+    ($call:ident, $request:ident, $response:ident records) => {
+        Ok(Some($response.into_frame($call.head.api_version, $call.head.correlation_id)?))
     };
 }
 
 apis! {
     Produce 0..=13 ProduceRequest => super::produce::handle as optional;
-    Fetch 0..=18 FetchRequest => super::fetch::handle;
+    Fetch 0..=18 FetchRequest => super::fetch::handle as records;
     ListOffsets 0..=10 ListOffsetsRequest => super::list_offsets::handle;
     Metadata 0..=13 MetadataRequest => super::metadata::handle;
     OffsetCommit 0..=9 OffsetCommitRequest => super::offset_commit::handle;

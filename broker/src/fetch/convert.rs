@@ -2,10 +2,13 @@
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
+use milena_protocol::Records;
 use milena_records::{Batches, Compression, MessageFormat, down_convert};
 
 use crate::partitions::{FetchFrom, Fetched, Partition, PartitionError, ReadLimits};
 
+/// From this version on message sets are of magic 1, and of magic 0 before.
+const MAGIC_1: i16 = 2;
 /// From this version on record batches of magic 2 are read.
 const MAGIC_2: i16 = 4;
 /// From this version on zstd is known (KIP-110).
@@ -27,32 +30,31 @@ pub fn fetch(
     from: FetchFrom,
     limits: ReadLimits,
 ) -> Result<Fetched, PartitionError> {
+    let index = replica.index;
+    if version >= MAGIC_2 {
+        let fetched = replica.fetch(from, limits)?;
+        let is_zstd = version < ZSTD && stores_zstd(replica);
+        if is_zstd && !fetched.records.is_empty() {
+            let message = "the topic's compression.type is zstd, which Fetch knows from version 10 on";
+            return Err(PartitionError::new(index, ResponseError::UnsupportedCompressionType, message));
+        }
+        return Ok(fetched);
+    }
+    let format = if version >= MAGIC_1 { MessageFormat::V1 } else { MessageFormat::V0 };
     let mut next = from;
     loop {
-        let fetched = replica.fetch(next, limits)?;
-        if version >= ZSTD || fetched.records.is_empty() {
+        let (mut fetched, batches) = replica.fetch_in_memory(next, limits)?;
+        if batches.is_empty() {
             return Ok(fetched);
         }
-        let index = replica.index;
-        let records = match version {
-            MAGIC_2.. if stores_zstd(replica) => {
-                let message = "the topic's compression.type is zstd, which Fetch knows from version 10 on";
-                return Err(PartitionError::new(index, ResponseError::UnsupportedCompressionType, message));
-            }
-            // A producer that chose zstd is taken to know its consumers: as in Kafka.
-            MAGIC_2.. => fetched.records.clone(),
-            2..=3 => converted(index, from.offset, &fetched.records, MessageFormat::V1)?,
-            _ => converted(index, from.offset, &fetched.records, MessageFormat::V0)?,
-        };
-        if !records.is_empty() {
-            return Ok(Fetched { records, ..fetched });
+        let converted = down_convert(&batches, format, from.offset, MAX_DECOMPRESSED_BYTES)
+            .map_err(|error| PartitionError::records(index, &error))?;
+        if !converted.is_empty() {
+            fetched.records = Records::Memory(converted);
+            return Ok(fetched);
         }
-        next.offset = next_offset(index, &fetched.records)?;
+        next.offset = next_offset(index, &batches)?;
     }
-}
-
-fn stores_zstd(replica: &Partition) -> bool {
-    replica.config().compression.is_some_and(|codec| codec.compression == Compression::Zstd)
 }
 
 /// The offset behind the last batch.
@@ -64,7 +66,7 @@ fn next_offset(index: i32, records: &Bytes) -> Result<i64, PartitionError> {
     Ok(next)
 }
 
-fn converted(index: i32, from: i64, records: &Bytes, format: MessageFormat) -> Result<Bytes, PartitionError> {
-    down_convert(records, format, from, MAX_DECOMPRESSED_BYTES)
-        .map_err(|error| PartitionError::records(index, &error))
+/// A topic with this codec of its own: what a producer chose by itself, its consumers are taken to know.
+fn stores_zstd(replica: &Partition) -> bool {
+    replica.config().compression.is_some_and(|codec| codec.compression == Compression::Zstd)
 }

@@ -2,9 +2,14 @@
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
-use milena_storage::{LogReader, StorageError};
+use milena_protocol::{FileRange, Records};
+use milena_storage::{FileSlice, LogReader, StorageError};
 
 use super::{Partition, PartitionError};
+
+/// From so many bytes on records are sent from their file, without coming into this process's memory. Below, the
+/// calls that this takes cost more than a copy.
+const LEFT_IN_FILE: usize = 32 * 1024;
 
 /// How far a fetch may read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +48,7 @@ pub struct ReadLimits {
 #[derive(Clone, Debug)]
 pub struct Fetched {
     /// Whole batches, from the one that holds the offset on.
-    pub records: Bytes,
+    pub records: Records,
     /// The high watermark.
     pub high_watermark: i64,
     /// Everything below is decided: no open transaction began before it.
@@ -90,17 +95,71 @@ impl Partition {
         }
     }
 
-    /// Whole batches, from the one that holds the offset on.
+    /// Whole batches, from the one that holds the offset on; many of them stay in their file.
     ///
     /// # Errors
     /// OFFSET_OUT_OF_RANGE, NOT_LEADER_OR_FOLLOWER, or a wrong leader epoch.
     pub fn fetch(&self, from: FetchFrom, limits: ReadLimits) -> Result<Fetched, PartitionError> {
-        let offset = from.offset;
+        self.fetch_with(from, limits, |end| self.locate(from.offset, end, limits))
+    }
+
+    /// As [`Partition::fetch`], with the batches in memory.
+    ///
+    /// # Errors
+    /// As [`Partition::fetch`].
+    pub fn fetch_in_memory(
+        &self,
+        from: FetchFrom,
+        limits: ReadLimits,
+    ) -> Result<(Fetched, Bytes), PartitionError> {
+        let mut bytes = Bytes::new();
+        let found = self.fetch_with(from, limits, |end| {
+            bytes = self.read_log(from.offset, end, limits)?;
+            Ok(Records::Memory(bytes.clone()))
+        })?;
+        Ok((found, bytes))
+    }
+
+    fn fetch_with(
+        &self,
+        from: FetchFrom,
+        limits: ReadLimits,
+        read: impl FnOnce(i64) -> Result<Records, PartitionError>,
+    ) -> Result<Fetched, PartitionError> {
         let mut found = self.look(from)?;
-        if found.diverging.is_none() && offset < found.end && (limits.max_bytes > 0 || limits.whole_batch) {
-            found.records = self.read_log(offset, found.end, limits)?;
+        let may_read = limits.max_bytes > 0 || limits.whole_batch;
+        if found.diverging.is_none() && from.offset < found.end && may_read {
+            found.records = read(found.end)?;
+        }
+        if from.reach == Reach::LastStableOffset && !found.records.is_empty() {
+            let aborted = self
+                .reader()
+                .aborted_in_read(from.offset, found.records.len(), found.end)
+                .map_err(|error| self.storage_error(&error))?;
+            found.aborted = aborted.iter().map(|one| (one.producer_id, one.first_offset)).collect();
         }
         Ok(found)
+    }
+
+    fn locate(&self, offset: i64, up_to: i64, limits: ReadLimits) -> Result<Records, PartitionError> {
+        let locate = |reader: &LogReader| reader.locate(offset, limits.max_bytes, up_to, limits.whole_batch);
+        let located = match locate(&self.reader()) {
+            // It moved to another directory this moment: what it had is there.
+            Err(StorageError::Deleted { .. }) => locate(&self.reader()),
+            found => found,
+        };
+        let Some(slice) = located.map_err(|error| self.storage_error(&error))? else {
+            return Ok(Records::NONE);
+        };
+        if slice.len >= LEFT_IN_FILE {
+            let FileSlice { file, position, len, changes, seen, .. } = slice;
+            return Ok(Records::File(FileRange::new(file, position, len, &changes, seen)));
+        }
+        match slice.read() {
+            Ok(Some(bytes)) => Ok(Records::Memory(bytes)),
+            // Truncated meanwhile, or broken: the careful way says which.
+            Ok(None) | Err(_) => self.read_log(offset, up_to, limits).map(Records::Memory),
+        }
     }
 
     /// How many bytes a fetch would find, without reading them.
@@ -116,7 +175,7 @@ impl Partition {
             .reader()
             .locate(from.offset, max_bytes, found.end, true)
             .map_err(|error| self.storage_error(&error))?;
-        Ok(place.map_or(0, |place| usize::try_from(place.len).unwrap_or(usize::MAX)))
+        Ok(place.map_or(0, |place| place.len))
     }
 
     /// Whether that fetch is right here, and what the partition has for it; records are not read.
@@ -144,13 +203,13 @@ impl Partition {
             Reach::LogEnd => log_end,
         };
         Ok(Fetched {
-            records: Bytes::new(),
+            records: Records::NONE,
             high_watermark,
             last_stable_offset,
-            aborted: Vec::new(),
             log_start_offset: start,
             end,
             diverging,
+            aborted: Vec::new(),
         })
     }
 

@@ -3,7 +3,6 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use bytes::Buf;
 use futures::FutureExt;
 use milena_protocol::ResponseFrame;
 use parking_lot::Mutex;
@@ -14,13 +13,16 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::frames::{Frame, FrameReader};
+use super::{
+    frames::{Frame, FrameReader},
+    send,
+};
 use crate::{api, node::Broker, replication};
 
 /// How often a connection whose request takes long is looked at: is anybody still there?
 const STILL_THERE: Duration = Duration::from_secs(1);
-/// Most slices that one vectored write takes.
-const WRITE_SLICES: usize = 64;
+/// Writes after which other connections have their turn.
+const WRITES_AT_ONCE: u32 = 8;
 
 /// Who is at the other end of a connection.
 #[derive(Debug)]
@@ -97,14 +99,21 @@ fn is_closed(stream: &TcpStream) -> bool {
     matches!(stream.ready(Interest::READABLE).now_or_never(), Some(Ok(ready)) if ready.is_read_closed())
 }
 
+/// Writes a frame, and lets other tasks go on from time to time.
 async fn write(stream: &TcpStream, mut frame: ResponseFrame) -> io::Result<()> {
-    while frame.has_remaining() {
-        let mut slices = [io::IoSlice::new(&[]); WRITE_SLICES];
-        let count = frame.chunks_vectored(&mut slices);
-        match stream.try_write_vectored(slices.get(..count).unwrap_or_default()) {
-            Ok(written) => frame.advance(written),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.writable().await?,
+    let mut at_once = 0;
+    while !frame.is_empty() {
+        match send::write_some(stream, &mut frame) {
+            Ok(()) => at_once += 1,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                at_once = 0;
+                stream.writable().await?;
+            }
             Err(error) => return Err(error),
+        }
+        if at_once == WRITES_AT_ONCE {
+            at_once = 0;
+            tokio::task::yield_now().await;
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 mod connection;
 mod frames;
 mod limits;
+mod send;
 
 use std::{net::SocketAddr, sync::Arc};
 

@@ -228,9 +228,8 @@ impl Model {
         let located = self.log.reader().locate(offset, max_bytes, up_to, min_one).unwrap();
         assert_eq!(located.is_some(), !slice.bytes.is_empty());
         if let Some(located) = located {
-            let mut bytes = vec![0; usize::try_from(located.len).unwrap()];
-            located.file.read_exact_at(&mut bytes, located.position).unwrap();
-            assert_eq!(bytes, slice.bytes);
+            let bytes = located.read().unwrap().unwrap();
+            assert!(expected.starts_with(&bytes) && bytes.starts_with(&slice.bytes));
         }
     }
 

@@ -10,10 +10,15 @@ use std::{
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::{
-    messages::{ApiKey, RequestHeader},
+    messages::{
+        ApiKey, CreateTopicsRequest, ProduceRequest, RequestHeader, TopicName,
+        create_topics_request::CreatableTopic, produce_request::*,
+    },
     protocol::{Encodable, Request, StrBytes},
 };
+use milena_records::BatchBuilder;
 use tempfile::TempDir;
+use uuid::Uuid;
 
 /// A broker that ends with the test.
 pub struct Process {
@@ -162,4 +167,37 @@ impl Client {
         self.stream.read_exact(&mut answer).ok()?;
         Some(Bytes::from(answer))
     }
+}
+
+/// A topic's or another name.
+pub fn name(text: &str) -> TopicName {
+    TopicName(StrBytes::from_string(text.to_owned()))
+}
+
+/// Makes a topic of one replica; its id.
+pub fn create(client: &mut Client, topic: &str, partitions: i32) -> Uuid {
+    let asked = CreatableTopic::default()
+        .with_name(name(topic))
+        .with_num_partitions(partitions)
+        .with_replication_factor(1);
+    let request = CreateTopicsRequest::default().with_topics(vec![asked]).with_timeout_ms(5_000);
+    let answer = client.ask(7, &request);
+    assert_eq!(answer.topics[0].error_code, 0, "{:?}", answer.topics[0].error_message);
+    answer.topics[0].topic_id
+}
+
+/// A batch of one record with a value of so many bytes.
+pub fn batch(bytes: usize) -> Bytes {
+    let mut builder = BatchBuilder::new(0);
+    builder.append(1_000, None, Some(&vec![b'x'; bytes]), &[]).unwrap();
+    builder.build().unwrap()
+}
+
+/// Appends a batch with acks=1.
+pub fn produce(client: &mut Client, topic: Uuid, partition: i32, batch: Bytes) {
+    let data = PartitionProduceData::default().with_index(partition).with_records(Some(batch));
+    let topic = TopicProduceData::default().with_topic_id(topic).with_partition_data(vec![data]);
+    let request = ProduceRequest::default().with_acks(1).with_timeout_ms(1_000).with_topic_data(vec![topic]);
+    let answer = client.ask(13, &request);
+    assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
 }

@@ -5,49 +5,86 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
-/// A response with its length, in pieces for a vectored write.
-///
-/// As a [`Buf`] it can be given to `write_all_buf`, or written in parts and advanced.
-#[derive(Debug, Clone, Default)]
-pub struct ResponseFrame {
-    pieces: VecDeque<Bytes>,
-    remaining: usize,
+use super::FileRange;
+
+/// A part of a frame.
+#[derive(Debug, Clone)]
+pub enum FramePiece {
+    /// Bytes in memory.
+    Memory(Bytes),
+    /// Bytes in a file.
+    File(FileRange),
 }
 
-impl ResponseFrame {
-    pub(super) fn new(pieces: impl Iterator<Item = Bytes>) -> Self {
-        let pieces: VecDeque<Bytes> = pieces.filter(|piece| !piece.is_empty()).collect();
-        let remaining = pieces.iter().map(Bytes::len).sum();
-        Self { pieces, remaining }
-    }
-
-    /// The pieces that are not yet written, in order; none is empty.
-    pub fn into_pieces(self) -> VecDeque<Bytes> {
-        self.pieces
-    }
-}
-
-impl Buf for ResponseFrame {
-    fn remaining(&self) -> usize {
-        self.remaining
-    }
-
-    fn chunk(&self) -> &[u8] {
-        self.pieces.front().map_or(&[], |piece| piece)
-    }
-
-    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let mut filled = 0;
-        for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
-            *slice = IoSlice::new(piece);
-            filled += 1;
+impl FramePiece {
+    /// Its size in bytes.
+    pub fn len(&self) -> usize {
+        match self {
+            FramePiece::Memory(bytes) => bytes.len(),
+            FramePiece::File(range) => range.len(),
         }
-        filled
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     fn advance(&mut self, count: usize) {
-        let mut left = count.min(self.remaining);
-        self.remaining -= left;
+        match self {
+            FramePiece::Memory(bytes) => bytes.advance(count),
+            FramePiece::File(range) => range.advance(count),
+        }
+    }
+}
+
+/// A response with its length, in pieces that are written one after the other.
+#[derive(Debug, Clone, Default)]
+pub struct ResponseFrame {
+    pieces: VecDeque<FramePiece>,
+}
+
+impl ResponseFrame {
+    pub(super) fn new(pieces: impl Iterator<Item = FramePiece>) -> Self {
+        Self { pieces: pieces.filter(|piece| !piece.is_empty()).collect() }
+    }
+
+    /// Whether all of it is written.
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// Bytes that it holds in memory.
+    pub fn memory(&self) -> usize {
+        let in_memory = |piece: &FramePiece| match piece {
+            FramePiece::Memory(bytes) => bytes.len(),
+            FramePiece::File(_) => 0,
+        };
+        self.pieces.iter().map(in_memory).sum()
+    }
+
+    /// The next piece, where it is in a file.
+    pub fn file(&self) -> Option<&FileRange> {
+        match self.pieces.front() {
+            Some(FramePiece::File(range)) => Some(range),
+            _ => None,
+        }
+    }
+
+    /// Fills `slices` with the pieces before the next one in a file; how many, and whether more follows them.
+    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> (usize, bool) {
+        let mut filled = 0;
+        for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
+            let FramePiece::Memory(bytes) = piece else { break };
+            *slice = IoSlice::new(bytes);
+            filled += 1;
+        }
+        (filled, filled < self.pieces.len())
+    }
+
+    /// Takes the first `count` bytes as written.
+    pub fn advance(&mut self, count: usize) {
+        let mut left = count;
         while let Some(first) = self.pieces.front_mut() {
             if left < first.len() {
                 first.advance(left);
@@ -56,5 +93,10 @@ impl Buf for ResponseFrame {
             left -= first.len();
             self.pieces.pop_front();
         }
+    }
+
+    /// Takes the next piece out.
+    pub fn pop_piece(&mut self) -> Option<FramePiece> {
+        self.pieces.pop_front()
     }
 }

@@ -1,6 +1,5 @@
 //! Fetch 0 to 3: no isolation level; version 0 without throttle time, 3 with a limit of bytes.
 
-use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::{FetchRequest, FetchResponse};
 use kafka_protocol::protocol::buf::ByteBufMut;
@@ -51,10 +50,5 @@ impl ApiRequest for FetchRequest {
                 out.bytes(partition.records.as_deref().unwrap_or_default())
             })
         })
-    }
-
-    fn shared_bytes(response: &FetchResponse) -> Vec<Bytes> {
-        let partitions = response.responses.iter().flat_map(|topic| &topic.partitions);
-        partitions.filter_map(|partition| partition.records.clone()).collect()
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct Shared {
     log_start_offset: AtomicI64,
     log_end_offset: AtomicI64,
     /// Counts truncations: bytes below the size that a reader saw may have changed if it has moved.
-    truncations: AtomicU64,
+    truncations: Arc<AtomicU64>,
     deleted: AtomicBool,
     closed: AtomicBool,
     poison: OnceLock<String>,
@@ -67,7 +67,7 @@ impl Shared {
             segments: RwLock::new(Arc::new(segments)),
             log_start_offset: AtomicI64::new(offsets.log_start),
             log_end_offset: AtomicI64::new(offsets.log_end),
-            truncations: AtomicU64::new(0),
+            truncations: Arc::default(),
             deleted: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             poison: OnceLock::new(),
@@ -130,6 +130,11 @@ impl Shared {
 
     pub(crate) fn truncations(&self) -> u64 {
         self.truncations.load(Ordering::SeqCst)
+    }
+
+    /// The count itself, for slices of files that outlive a read.
+    pub(crate) fn changes(&self) -> Arc<AtomicU64> {
+        self.truncations.clone()
     }
 
     pub(crate) fn count_truncation(&self) {

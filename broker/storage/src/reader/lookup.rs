@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Bytes read at once while looking for a batch: about what lies between two index entries.
-const LOOKUP_CHUNK: u32 = 4096;
+pub(super) const LOOKUP_CHUNK: u32 = 4096;
 
 /// How often a read begins anew. Truncations are rare: more than one overtaking a read is not expected.
 const MAX_ATTEMPTS: u32 = 16;

@@ -1,15 +1,25 @@
 //! Reading batches from an offset on.
 
-use std::{fs::File, sync::Arc};
+use std::{
+    fs::File,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use milena_records::{Batch, BatchHeader, Batches};
 
-use super::{LogReader, lookup::Place};
+use super::{
+    LogReader,
+    lookup::{LOOKUP_CHUNK, Place},
+};
 use crate::{
     error::StorageError,
     fs::{self, failed},
     num::to_u64,
+    segment::{ScanEnd, Scanned, Segment},
 };
 
 /// Batches as they lie in the log.
@@ -30,9 +40,27 @@ pub struct FileSlice {
     /// Position of the first batch.
     pub position: u64,
     /// Bytes of whole batches.
-    pub len: u64,
+    pub len: usize,
     /// Base offset of the first batch.
     pub first_batch_base_offset: i64,
+    /// Counts changes of bytes that were there: a truncation, before and after. Deletion and compaction change no
+    /// file that is open.
+    pub changes: Arc<AtomicU64>,
+    /// The count before the slice was looked up: another one means that the file may hold something else now.
+    pub seen: u64,
+}
+
+impl FileSlice {
+    /// The bytes; none where they have changed.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn read(&self) -> std::io::Result<Option<Bytes>> {
+        let mut bytes = Vec::new();
+        fs::read_at(&self.file, self.position, self.len, &mut bytes)?;
+        let is_current = self.changes.load(Ordering::SeqCst) == self.seen;
+        Ok((is_current && bytes.len() == self.len).then(|| bytes.into()))
+    }
 }
 
 impl LogReader {
@@ -83,7 +111,8 @@ impl LogReader {
         Ok(ReadSlice { first_batch_base_offset: first.base_offset, bytes: bytes.into() })
     }
 
-    /// As [`LogReader::read`], but says where the batches lie instead of reading them. Checksums are not verified.
+    /// As [`LogReader::read`], but says where the batches lie instead of reading them: what it costs does not
+    /// depend on how much it finds. Checksums of bytes that this process did not write are verified the first time.
     /// None: nothing to read.
     ///
     /// # Errors
@@ -105,28 +134,76 @@ impl LogReader {
         up_to: i64,
         min_one_batch: bool,
     ) -> Result<Option<FileSlice>, StorageError> {
+        let changes = self.shared.changes();
+        let seen = changes.load(Ordering::SeqCst);
         self.check_range(offset)?;
         let up_to = up_to.min(self.log_end_offset());
-        if offset >= up_to {
+        if offset >= up_to || (max_bytes == 0 && !min_one_batch) {
             return Ok(None);
         }
         let Some(Place { segment, batch }) = self.find(offset)? else { return Ok(None) };
-        let max_bytes = to_u64(max_bytes);
-        let mut scan = segment.scan(batch.position, segment.size())?;
-        let mut len = 0u64;
-        while let Some(next) = scan.next_header()? {
-            let with_next = next.end().saturating_sub(batch.position);
-            let fits = with_next <= max_bytes || (min_one_batch && len == 0);
-            if next.header.last_offset() >= up_to || !fits {
-                break;
-            }
-            len = with_next;
+        let first_len = batch.header.size_in_bytes();
+        if !is_below(&batch.header, up_to) || (first_len > max_bytes && !min_one_batch) {
+            return Ok(None);
         }
-        let slice = || -> Result<FileSlice, StorageError> {
-            let first_batch_base_offset = batch.header.base_offset;
-            Ok(FileSlice { file: segment.file()?, position: batch.position, len, first_batch_base_offset })
+        let most = to_u64(max_bytes.max(first_len));
+        let end = end_of_batches(&segment, &batch, batch.position.saturating_add(most), up_to)?;
+        verify(&segment, batch.position, end)?;
+        Ok(Some(FileSlice {
+            file: segment.file()?,
+            position: batch.position,
+            len: usize::try_from(end.saturating_sub(batch.position)).unwrap_or(usize::MAX),
+            first_batch_base_offset: batch.header.base_offset,
+            changes,
+            seen,
+        }))
+    }
+}
+
+/// Where the last whole batch ends that lies below `limit` in the file and below offset `up_to`; `first` does.
+fn end_of_batches(segment: &Segment, first: &Scanned, limit: u64, up_to: i64) -> Result<u64, StorageError> {
+    let near = segment.position_of_batch_within(limit, up_to)?;
+    if near > first.end() {
+        match walk_to_end(segment, near, limit, up_to)? {
+            Some(end) => return Ok(end),
+            // The index points at no batch: the batches themselves tell.
+            None => tracing::warn!(segment = %segment.path().display(), "the index points at no batch"),
+        }
+    }
+    Ok(walk_to_end(segment, first.end(), limit, up_to)?.unwrap_or(first.end()))
+}
+
+/// None where no batch begins at `from`.
+fn walk_to_end(segment: &Segment, from: u64, limit: u64, up_to: i64) -> Result<Option<u64>, StorageError> {
+    let size = segment.size();
+    let mut end = from;
+    let mut scan = segment.scan(from, size)?.chunk(LOOKUP_CHUNK);
+    while end < limit.min(size) {
+        let Some(next) = scan.next_header()? else {
+            return Ok((end > from).then_some(end));
         };
-        (len > 0).then(slice).transpose()
+        if next.end() > limit || !is_below(&next.header, up_to) {
+            break;
+        }
+        end = next.end();
+    }
+    Ok(Some(end))
+}
+
+/// Verifies checksums of what this process did not write, the first time that it is read.
+fn verify(segment: &Segment, from: u64, to: u64) -> Result<(), StorageError> {
+    if to <= segment.verified() {
+        return Ok(());
+    }
+    let mut scan = segment.scan(from.max(segment.verified()), to)?;
+    while scan.next_verified()?.is_some() {}
+    let position = scan.position();
+    match scan.end() {
+        ScanEnd::Complete => {
+            segment.set_verified(from, to);
+            Ok(())
+        }
+        ScanEnd::Corrupt(reason) => Err(segment.corrupt(position, reason)),
     }
 }
 

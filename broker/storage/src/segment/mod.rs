@@ -221,6 +221,16 @@ impl Segment {
         Ok(entry.map(|entry| self.base_offset.saturating_add(i64::from(entry.relative)).saturating_add(1)))
     }
 
+    /// Where a batch begins that lies before `limit` in the file and whose every offset is below `up_to`: the last
+    /// one that the index knows, or the start of the segment.
+    pub(crate) fn position_of_batch_within(&self, limit: u64, up_to: i64) -> Result<u64, StorageError> {
+        let target = up_to.saturating_sub(self.base_offset);
+        let holds =
+            |entry: &OffsetEntry| u64::from(entry.position) < limit && i64::from(entry.relative) < target;
+        let found = self.with_index(|index| Ok(index.offsets.last_pending(holds)))?;
+        Ok(self.finish_lookup(found, holds)?.map_or(0, |entry| u64::from(entry.position)))
+    }
+
     /// The part of a lookup that reads a file, for which nobody has to wait.
     fn finish_lookup<E: IndexEntry>(
         &self,

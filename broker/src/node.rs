@@ -75,7 +75,11 @@ impl Broker {
         Broker {
             id,
             advertised,
-            limits: Limits::new(config.max_connections, config.queued_request_bytes),
+            limits: Limits::new(
+                config.max_connections,
+                config.queued_request_bytes,
+                config.queued_response_bytes,
+            ),
             fetch_sessions: SessionCache::new(CacheLimits {
                 sessions: config.fetch_session_slots,
                 partitions: config.fetch_session_partitions,

@@ -11,9 +11,11 @@ use super::{Call, endpoint, request_wait};
 use crate::{
     fetch::{Answered, Asking, Fetch, TopicKey},
     node::View,
-    partitions::{Fetched, PartitionError, Reach},
+    partitions::{PartitionError, Reach},
 };
 
+/// From this version on batches are sent as they lie in the log.
+pub const LEFT_IN_FILES: i16 = 4;
 /// From this version on there are sessions (KIP-227).
 const SESSIONS: i16 = 7;
 /// From this version on an answer's size has a limit (KIP-74).

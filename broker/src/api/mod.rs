@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use milena_protocol::{DecodeError, EncodeError, HeadError, RequestHead, ResponseFrame};
+use milena_protocol::{ApiKey, DecodeError, EncodeError, HeadError, RequestHead, ResponseFrame};
 use tracing::debug;
 
 use crate::{node::Broker, server::Peer};
@@ -100,6 +100,29 @@ pub fn answer(broker: &Arc<Broker>, peer: &Arc<Peer>, mut frame: Bytes) -> BoxFu
             Box::pin(std::future::ready(Err(CallError::Unsupported { key, version })))
         }
     }
+}
+
+/// Requests whose answers are small, or lie in files from the version on that is given.
+const SMALL_ANSWERS: &[(ApiKey, i16)] = &[
+    (ApiKey::Produce, 0),
+    (ApiKey::Fetch, fetch::LEFT_IN_FILES),
+    (ApiKey::ListOffsets, 0),
+    (ApiKey::ApiVersions, 0),
+    (ApiKey::FindCoordinator, 0),
+    (ApiKey::OffsetCommit, 0),
+    (ApiKey::JoinGroup, 0),
+    (ApiKey::SyncGroup, 0),
+    (ApiKey::Heartbeat, 0),
+    (ApiKey::LeaveGroup, 0),
+    (ApiKey::InitProducerId, 0),
+];
+
+/// Whether the answer to a frame may take much memory.
+pub fn may_be_large(frame: &[u8]) -> bool {
+    let Some([key @ .., _, _]) = frame.first_chunk::<4>() else { return false };
+    let Some([_, _, version @ ..]) = frame.first_chunk::<4>() else { return false };
+    let (key, version) = (i16::from_be_bytes(*key), i16::from_be_bytes(*version));
+    !SMALL_ANSWERS.iter().any(|(small, from)| *small as i16 == key && version >= *from)
 }
 
 /// A client may wait this long at most, whatever it asks for: what waits holds memory.

@@ -37,6 +37,8 @@ broker_config! {
     max_connections: usize = "max.connections";
     /// Bytes of all requests that are read or answered at a time.
     queued_request_bytes: usize = "queued.max.request.bytes";
+    /// Bytes of all answers that wait in memory for their clients.
+    queued_response_bytes: usize = "milena.queued.max.response.bytes";
     /// How long a connection may be silent.
     max_idle: Duration = "connections.max.idle.ms";
     /// Most bytes that one fetch is answered with.

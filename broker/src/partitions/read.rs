@@ -131,13 +131,6 @@ impl Partition {
         if found.diverging.is_none() && from.offset < found.end && may_read {
             found.records = read(found.end)?;
         }
-        if from.reach == Reach::LastStableOffset && !found.records.is_empty() {
-            let aborted = self
-                .reader()
-                .aborted_in_read(from.offset, found.records.len(), found.end)
-                .map_err(|error| self.storage_error(&error))?;
-            found.aborted = aborted.iter().map(|one| (one.producer_id, one.first_offset)).collect();
-        }
         Ok(found)
     }
 

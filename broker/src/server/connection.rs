@@ -10,7 +10,7 @@ use tokio::{
     io::Interest,
     net::TcpStream,
     sync::watch,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
@@ -21,6 +21,8 @@ use crate::{api, node::Broker, replication};
 
 /// How often a connection whose request takes long is looked at: is anybody still there?
 const STILL_THERE: Duration = Duration::from_secs(1);
+/// How long a client may read nothing of its answer while memory for answers is short.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Writes after which other connections have their turn.
 const WRITES_AT_ONCE: u32 = 8;
 
@@ -77,6 +79,10 @@ async fn answer(
     frame: Frame,
 ) -> io::Result<bool> {
     let _memory = frame.memory;
+    if api::may_be_large(&frame.bytes) {
+        // While answers that wait take all the memory there is for them, no other large one is made.
+        broker.limits.responses.room().await;
+    }
     let mut reply = api::answer(broker, peer, frame.bytes);
     let reply = loop {
         tokio::select! {
@@ -86,10 +92,7 @@ async fn answer(
         }
     };
     match reply {
-        Ok(Some(frame)) => match timeout(broker.config().max_idle, write(stream, frame)).await {
-            Ok(written) => written.map(|()| true),
-            Err(_) => Err(idle(broker.config().max_idle)),
-        },
+        Ok(Some(frame)) => write(stream, frame, broker).await.map(|()| true),
         Ok(None) => Ok(true),
         Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
     }
@@ -100,14 +103,18 @@ fn is_closed(stream: &TcpStream) -> bool {
 }
 
 /// Writes a frame, and lets other tasks go on from time to time.
-async fn write(stream: &TcpStream, mut frame: ResponseFrame) -> io::Result<()> {
+async fn write(stream: &TcpStream, mut frame: ResponseFrame, broker: &Broker) -> io::Result<()> {
     let mut at_once = 0;
+    let mut waits = None;
     while !frame.is_empty() {
         match send::write_some(stream, &mut frame) {
             Ok(()) => at_once += 1,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 at_once = 0;
-                stream.writable().await?;
+                // From here on its memory counts, until the client has taken it.
+                let waiting = waits.get_or_insert_with(|| broker.limits.responses.waiting());
+                waiting.holds(frame.memory());
+                until_writable(stream, broker).await?;
             }
             Err(error) => return Err(error),
         }
@@ -117,6 +124,24 @@ async fn write(stream: &TcpStream, mut frame: ResponseFrame) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Waits until the client has taken some bytes, which may take long unless memory is short.
+async fn until_writable(stream: &TcpStream, broker: &Broker) -> io::Result<()> {
+    let max_idle = broker.config().max_idle;
+    let begun = Instant::now();
+    loop {
+        if let Ok(writable) = timeout(STILL_THERE, stream.writable()).await {
+            return writable;
+        }
+        if begun.elapsed() >= max_idle {
+            return Err(idle(max_idle));
+        }
+        if begun.elapsed() >= PATIENCE && broker.limits.responses.is_full() {
+            let message = "memory for answers is short (milena.queued.max.response.bytes), and the client reads nothing";
+            return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+        }
+    }
 }
 
 fn idle(limit: Duration) -> io::Error {

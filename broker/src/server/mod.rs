@@ -3,6 +3,7 @@
 mod connection;
 mod frames;
 mod limits;
+mod memory;
 mod send;
 
 use std::{net::SocketAddr, sync::Arc};

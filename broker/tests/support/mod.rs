@@ -141,17 +141,7 @@ impl Client {
     pub fn exchange(&mut self, key: i16, version: i16, body: &[u8]) -> Option<Bytes> {
         self.correlation += 1;
         let api = ApiKey::try_from(key).unwrap();
-        let header = RequestHeader::default()
-            .with_request_api_key(key)
-            .with_request_api_version(version)
-            .with_correlation_id(self.correlation)
-            .with_client_id(Some(StrBytes::from_static_str("test")));
-        let mut frame = BytesMut::new();
-        frame.put_i32(0);
-        header.encode(&mut frame, api.request_header_version(version)).unwrap();
-        frame.extend_from_slice(body);
-        let length = i32::try_from(frame.len() - 4).unwrap();
-        frame[..4].copy_from_slice(&length.to_be_bytes());
+        let frame = framed(key, version, self.correlation, body);
         self.stream.write_all(&frame).ok()?;
         let answer = self.receive()?;
         assert_eq!(answer[..4], self.correlation.to_be_bytes(), "answers come in the order of requests");
@@ -167,6 +157,28 @@ impl Client {
         self.stream.read_exact(&mut answer).ok()?;
         Some(Bytes::from(answer))
     }
+}
+
+/// The frame of a request.
+pub fn frame<R: Request + Encodable>(version: i16, correlation: i32, request: &R) -> Vec<u8> {
+    let mut body = BytesMut::new();
+    request.encode(&mut body, version).unwrap();
+    framed(R::KEY, version, correlation, &body).to_vec()
+}
+
+fn framed(key: i16, version: i16, correlation: i32, body: &[u8]) -> BytesMut {
+    let header = RequestHeader::default()
+        .with_request_api_key(key)
+        .with_request_api_version(version)
+        .with_correlation_id(correlation)
+        .with_client_id(Some(StrBytes::from_static_str("test")));
+    let mut frame = BytesMut::new();
+    frame.put_i32(0);
+    header.encode(&mut frame, ApiKey::try_from(key).unwrap().request_header_version(version)).unwrap();
+    frame.extend_from_slice(body);
+    let length = i32::try_from(frame.len() - 4).unwrap();
+    frame[..4].copy_from_slice(&length.to_be_bytes());
+    frame
 }
 
 /// A topic's or another name.

@@ -281,6 +281,13 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "Appended records go to the disk early and steadily, so many bytes at a time, that no one has to wait for a \
          flood later; 0 leaves it to the kernel when they go.",
     ),
+    setting(
+        "milena.queued.max.response.bytes",
+        long(1),
+        "67108864",
+        "Most bytes of answers that wait in one broker's memory for their clients; beyond it no answer is begun, and clients that read nothing are disconnected. Records of fetches wait on disk.",
+    )
+    .restart(),
     default_of!("min.insync.replicas", "min.insync.replicas").high(),
     setting("num.io.threads", int(1), "8", "Threads for requests.").high().without_effect(NO_POOLS),
     setting("num.network.threads", int(1), "3", "Threads for connections.").high().without_effect(NO_POOLS),
@@ -382,7 +389,7 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "queued.max.request.bytes",
         long(-1),
         "-1",
-        "Most bytes of requests in hand in one broker; -1 is the broker's own limit.",
+        "Most bytes of requests in hand in one broker; -1 is a quarter of the memory that it may use.",
     )
     .restart(),
     setting("queued.max.requests", int(1), "500", "Most requests that wait for a thread.")

@@ -16,8 +16,8 @@ fn written(frame: &ResponseFrame, part: usize) -> Vec<u8> {
         if let Some(range) = frame.file() {
             let count = part.min(range.len());
             // What a file holds is told by its position alone.
-            written
-                .extend((0..count).map(|at| u8::try_from((range.position() as usize + at) % 251).unwrap()));
+            let position = usize::try_from(range.position()).unwrap();
+            written.extend((position..position + count).map(|at| u8::try_from(at % 251).unwrap()));
             frame.advance(count);
             continue;
         }

@@ -27,9 +27,7 @@ def keyed(pairs):
 
 def test_the_newest_of_each_key_stays_and_deleted_keys_go(server, admin_of, name):
     admin = admin_of(server)
-    admin.create(
-        name, cleanup_policy="compact", segment_ms=300, min_cleanable_dirty_ratio=0.01, delete_retention_ms=0
-    )
+    admin.create(name, cleanup_policy="compact", segment_ms=300, min_cleanable_dirty_ratio=0.01, delete_retention_ms=0)
     keys = [f"k{number}" for number in range(20)]
     for round_ in range(10):
         admin.produce(name, keyed((key, f"{key} {round_}".encode()) for key in keys))

@@ -1,6 +1,7 @@
 """Log directories: what is made durable, and what a disk that fails takes with it."""
 
 import json
+import re
 import shutil
 import threading
 import time
@@ -248,3 +249,46 @@ def test_a_move_to_nowhere_is_refused(own_broker, admin_of, name):
         here = str(own_broker.data_dir)
         assert connection.alter_replica_log_dirs(here, name, 0) == 0, "it is there already"
         assert connection.alter_replica_log_dirs(here, "missing", 0) == UNKNOWN_TOPIC
+
+
+@pytest.fixture
+def three_brokers(start_broker, disks, tmp_path):
+    """Three brokers of two log directories each; the second one of broker 1 is on a disk of its own."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    second.mkdir()
+    disk = disks("second/broker.1")
+    config = {"min.insync.replicas": 2, "replica.lag.time.max.ms": 2000}
+    return start_broker(data_dir=f"{first},{second}", arguments=["--brokers", "3"], config=config), disk
+
+
+def test_a_failed_disk_gives_its_leadership_up(three_brokers, admin_of, name):
+    """Replicas elsewhere take over what lay on it; what its broker has on its other disk stays."""
+    broker, disk = three_brokers
+    admin, partitions = admin_of(broker), 12
+    admin.call("create_topic", topic=name, partitions=partitions, replicas=3, config={})
+    admin.produce(name, [Record(b"%d" % index, partition=index % partitions) for index in range(60)], acks="all")
+    lost = {int(path.name.rsplit("-", 1)[1]) for path in disk.path.glob(f"{name}-*")}
+    assert 0 < len(lost) < partitions
+
+    def leaders():
+        out = tools.must("topics", "--bootstrap-server", broker.bootstrap, "--describe", "--topic", name)
+        found = re.findall(r"Partition: (\d+)\s+Leader: (\S+)", out)
+        return {int(partition): leader for partition, leader in found}
+
+    before = leaders()
+    mine = {partition for partition in lost if before[partition] == "1"}
+    assert mine, "broker 1 leads some of what is on the disk"
+    disk.fail()
+
+    def moved():
+        # What is written finds out that the disk is gone.
+        admin.produce(name, [Record(b"more", partition=partition) for partition in range(partitions)], acks="all")
+        now = leaders()
+        return all(now[partition] in ("0", "2") for partition in lost) and now
+
+    now = wait.until(moved, 60, "other leaders for what lay on the disk", every=0.5)
+    kept = {partition for partition in before if before[partition] == "1"} - lost
+    assert all(now[partition] == "1" for partition in kept), "what is on its other disk goes on"
+    assert broker.process.poll() is None
+    read = admin.consume(name, partitions=range(partitions), count=60 + partitions, timeout=30)
+    assert {b"%d" % index for index in range(60)} <= {record.value for record in read}

@@ -72,7 +72,9 @@ pub async fn run(cli: Cli) -> Result<(), String> {
                 info!("{signal}: stopping");
                 break Ok(());
             }
-            reason = fleet.failed() => break Err(reason),
+            (id, reason) = fleet.failed() => if let Err(reason) = fleet.lose(id, reason).await {
+                break Err(reason);
+            },
             Some(request) = orders.recv() => {
                 // Whoever asked may be gone.
                 let _ = request.answer.send(fleet.carry_out(request.order).await);

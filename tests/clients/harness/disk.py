@@ -19,8 +19,8 @@ class Disk:
     """An ext4 file system of so many megabytes, at `path`."""
 
     def __init__(self, root, name, megabytes=64):
-        self.image, self.path = root / f"{name}.img", root / name
-        self.path.mkdir()
+        self.image, self.path = root / f"{name.replace('/', '-')}.img", root / name
+        self.path.mkdir(parents=True)
         with self.image.open("wb") as image:
             image.truncate(megabytes << 20)
         run("mkfs.ext4", "-q", "-O", "^has_journal" if megabytes < 8 else "has_journal", self.image)

@@ -11,7 +11,7 @@ use futures::future::{join_all, select_all};
 use milena_controller::Liveness;
 use milena_storage::LogDirs;
 use parking_lot::Mutex;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{address, advertised_host, open_dirs};
 use crate::{
@@ -62,10 +62,32 @@ impl Fleet {
         *self.probed.0.lock() = self.running.values().map(|one| one.broker().clone()).collect();
     }
 
-    /// Ends when one of the brokers cannot go on, and says why.
-    pub async fn failed(&self) -> String {
-        let failures = self.running.values().map(|one| Box::pin(one.broker().failed()));
-        select_all(failures).await.0
+    /// Ends when one of the brokers cannot go on, and says which and why.
+    pub async fn failed(&self) -> (i32, String) {
+        let failure = |running: &Running| {
+            let broker = running.broker().clone();
+            Box::pin(async move { (broker.id, broker.failed().await) })
+        };
+        select_all(self.running.values().map(failure)).await.0
+    }
+
+    /// Stops a broker that cannot go on, for others to take over.
+    ///
+    /// # Errors
+    /// It is the last one.
+    pub async fn lose(&mut self, id: i32, reason: String) -> Result<(), String> {
+        if self.running.len() < 2 {
+            return Err(reason);
+        }
+        error!(broker = id, reason, "BROKER STOPPED: it cannot go on, the others do");
+        if let Some(running) = self.running.remove(&id) {
+            running.broker().replication.stop();
+            self.change(id, Liveness::Dead, false);
+            running.stop().await;
+        }
+        self.stopped.push(id);
+        self.show();
+        Ok(())
     }
 
     /// Does as it is told; answers what was done, or why not.

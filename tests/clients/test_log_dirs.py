@@ -265,7 +265,8 @@ def test_a_failed_disk_gives_its_leadership_up(three_brokers, admin_of, name):
     """Replicas elsewhere take over what lay on it; what its broker has on its other disk stays."""
     broker, disk = three_brokers
     admin, partitions = admin_of(broker), 12
-    admin.call("create_topic", topic=name, partitions=partitions, replicas=3, config={})
+    # Followers, too, have on disk what they say that they have.
+    admin.call("create_topic", topic=name, partitions=partitions, replicas=3, config={"flush.messages": "1"})
     admin.produce(name, [Record(b"%d" % index, partition=index % partitions) for index in range(60)], acks="all")
     lost = {int(path.name.rsplit("-", 1)[1]) for path in disk.path.glob(f"{name}-*")}
     assert 0 < len(lost) < partitions

@@ -8,7 +8,7 @@ use milena_replication::{Answer, Change, FollowerFetch, FollowerStep, Outcome, R
 use milena_storage::{Log, StorageError};
 use tracing::{debug, info, warn};
 
-use super::{Partition, exchanges::FollowerSlot, log_view::Seen};
+use super::{Partition, Waiter, exchanges::FollowerSlot, log_view::Seen};
 use crate::clock;
 
 /// What a follower did with an answer.
@@ -68,6 +68,22 @@ impl Partition {
     /// Has a follower told of what comes here.
     pub fn add_exchange(&self, follower: &Arc<FollowerSlot>) {
         self.exchanges.add(follower);
+    }
+
+    /// Whether `flush.messages` asks for the disk to have what is here before this replica says that it has it; then
+    /// `waiter` is woken when that may be so.
+    pub fn waits_for_disk(&self, waiter: &Arc<Waiter>) -> bool {
+        let is_behind = |log: &mut Log| log.durable_end() < log.log_end_offset();
+        if !self.with_log(is_behind).unwrap_or(false) || self.reader().check_writable().is_err() {
+            return false;
+        }
+        self.flush_waiters.add(waiter);
+        self.with_log(|log| {
+            // What was there before the start was never asked for.
+            log.ask_for_flush();
+            is_behind(log)
+        })
+        .unwrap_or(false)
     }
 
     /// The leader that this replica follows, and what to ask it; none where it follows nobody.

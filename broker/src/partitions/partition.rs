@@ -294,6 +294,8 @@ impl Partition {
             if self.is_acknowledged(produced)? == Acknowledged::Yes {
                 return Ok(());
             }
+            // What a disk refuses to keep is never acknowledged from here.
+            self.reader().check_writable().map_err(|error| self.storage_error(&error))?;
             waiter.woken().await;
         }
     }

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     cluster::BrokerInfo,
     node::Broker,
-    partitions::{Partition, Taken},
+    partitions::{Partition, Taken, Waiter},
 };
 
 /// A connection is tried for so long.
@@ -67,6 +67,10 @@ pub struct Fetcher {
     /// Numbers whose partition the leader need not look after any more.
     left: Vec<u32>,
     failed: HashSet<u32>,
+    /// Those whose disk has to have what was taken before they ask for more (`flush.messages`).
+    flushing: HashSet<u32>,
+    /// Woken when a disk has it.
+    flushed: Arc<Waiter>,
 }
 
 struct Followed {
@@ -95,6 +99,8 @@ impl Fetcher {
             due: Vec::new(),
             left: Vec::new(),
             failed: HashSet::new(),
+            flushing: HashSet::new(),
+            flushed: Arc::default(),
         }
     }
 
@@ -207,6 +213,7 @@ impl Fetcher {
                     }
                 }
                 frame = timeout(SILENCE, frames.next(read)) => self.hear(frame??)?,
+                () = self.flushed.woken(), if !self.flushing.is_empty() => self.due.extend(self.flushing.drain()),
                 () = sleep_until(retry_at), if !nothing_failed => self.due.extend(self.failed.drain()),
             }
             if nothing_failed && !self.failed.is_empty() {
@@ -223,6 +230,10 @@ impl Fetcher {
         }
         for number in std::mem::take(&mut self.due) {
             let Some(one) = self.followed.get_mut(&number) else { continue };
+            if one.partition.waits_for_disk(&self.flushed) {
+                self.flushing.insert(number);
+                continue;
+            }
             let next = one.partition.next_fetch().filter(|(leader, _)| *leader == self.leader);
             let next = next.map(|(_, fetch)| fetch);
             let (topic, partition) = (one.partition.topic_id, one.partition.index);

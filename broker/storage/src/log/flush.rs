@@ -129,7 +129,7 @@ impl Log {
 
     /// Asks for a flush where `flush.messages` or `flush.ms` call for one. It happens in the background, together
     /// with those of other logs of the directory; who waits for it listens ([`Log::on_flush`]).
-    pub(super) fn ask_for_flush(&self) {
+    pub fn ask_for_flush(&self) {
         let (messages, ms) = (self.config.flush_messages, self.config.flush_ms);
         if (messages, ms) == (i64::MAX, i64::MAX) {
             return;

@@ -151,8 +151,13 @@ impl Writer {
 
 /// Every value of a partition, as a consumer reads it from its leader.
 fn read(three: &Three, partition: i32) -> Vec<String> {
+    read_from(three, partition, 0)
+}
+
+/// Every value from the batch of an offset on.
+fn read_from(three: &Three, partition: i32, offset: i64) -> Vec<String> {
     let mut client = three.connect(three.leader(usize::try_from(partition).unwrap())).unwrap();
-    let (mut values, mut offset) = (Vec::new(), 0);
+    let (mut values, mut offset) = (Vec::new(), offset);
     loop {
         let from = FetchPartition::default()
             .with_partition(partition)
@@ -280,5 +285,109 @@ fn what_was_replicated_is_there_after_a_kill_of_all() {
     for partition in 0..2 {
         let expected: Vec<String> = (0..21).map(|number| format!("{partition}-{number}")).collect();
         assert_eq!(read(&three, partition), expected);
+    }
+}
+
+#[test]
+fn an_emptied_volume_catches_up_and_only_then_counts() {
+    let three = Three::start();
+    three.create(1);
+    three.until("all are in sync", all_in_sync);
+    let mut writer = Writer { id: 1, partition: 0, sequence: 0 };
+    let mut client = three.connect(three.leader(0)).unwrap();
+    // One batch of ten records; the log will begin within it.
+    let mut builder = BatchBuilder::new(0);
+    for number in 0..10 {
+        builder.append(1_000, None, Some(format!("first-{number}").as_bytes()), &[]).unwrap();
+    }
+    let data = PartitionProduceData::default().with_records(Some(builder.build().unwrap()));
+    let topic = TopicProduceData::default().with_name(name()).with_partition_data(vec![data]);
+    let request = ProduceRequest::default().with_acks(-1).with_timeout_ms(5_000).with_topic_data(vec![topic]);
+    assert_eq!(client.ask(9, &request).responses[0].partition_responses[0].error_code, 0);
+    writer.write(&three);
+    let delete = DeleteRecordsRequest::default().with_timeout_ms(5_000).with_topics(vec![
+        delete_records_request::DeleteRecordsTopic::default().with_name(name()).with_partitions(vec![
+            delete_records_request::DeleteRecordsPartition::default().with_partition_index(0).with_offset(5),
+        ]),
+    ]);
+    let deleted = client.ask(2, &delete).topics.into_iter().next().unwrap().partitions;
+    assert_eq!((deleted[0].error_code, deleted[0].low_watermark), (0, 5));
+
+    three.done(&["stop", "2"]);
+    std::fs::remove_dir_all(three.process.data.path().join("broker.2")).unwrap();
+    three.done(&["start", "2"]);
+    three.until("all are in sync", all_in_sync);
+    three.done(&["stop", "0"]);
+    writer.write(&three);
+    three.done(&["start", "0"]);
+    three.until("all are in sync", all_in_sync);
+    three.done(&["stop", "1"]);
+    three.done(&["stop", "0"]);
+    three.until("broker 2 leads", |partition| partition.leader_id.0 == 2);
+    let values = read_from(&three, 0, 5);
+    let first: Vec<String> = (5..10).map(|number| format!("first-{number}")).collect();
+    assert_eq!(values.iter().filter(|value| first.contains(value)).count(), 5, "{values:?}");
+    assert_eq!(values[values.len() - 2..], ["0-0", "0-1"]);
+}
+
+/// The offset that a group has committed for partition 0, as its coordinator tells; none where it cannot yet.
+fn committed(three: &Three, group: &str) -> Option<i64> {
+    let mut client = three.connect(coordinator(three, group)?)?;
+    let topic = offset_fetch_request::OffsetFetchRequestTopic::default()
+        .with_name(name())
+        .with_partition_indexes(vec![0]);
+    let request = OffsetFetchRequest::default()
+        .with_group_id(GroupId(StrBytes::from_string(group.to_owned())))
+        .with_topics(Some(vec![topic]));
+    let answer = client.ask(5, &request);
+    let partition = answer.topics.first()?.partitions.first()?;
+    (answer.error_code == 0 && partition.error_code == 0).then_some(partition.committed_offset)
+}
+
+fn coordinator(three: &Three, group: &str) -> Option<i32> {
+    let request = FindCoordinatorRequest::default().with_key(StrBytes::from_string(group.to_owned()));
+    let answer = three.any().ask(2, &request);
+    (answer.error_code == 0).then_some(answer.node_id.0)
+}
+
+#[test]
+fn committed_offsets_follow_the_leader_of_their_partition() {
+    let three = Three::start();
+    three.create(1);
+    let commit = |group: &str, offset: i64| -> Option<i16> {
+        let mut client = three.connect(coordinator(&three, group)?)?;
+        let partition = offset_commit_request::OffsetCommitRequestPartition::default()
+            .with_partition_index(0)
+            .with_committed_offset(offset);
+        let topic = offset_commit_request::OffsetCommitRequestTopic::default()
+            .with_name(name())
+            .with_partitions(vec![partition]);
+        let request = OffsetCommitRequest::default()
+            .with_group_id(GroupId(StrBytes::from_string(group.to_owned())))
+            .with_generation_id_or_member_epoch(-1)
+            .with_topics(vec![topic]);
+        Some(client.ask(7, &request).topics[0].partitions[0].error_code)
+    };
+    let until = |what: &str, done: &dyn Fn() -> bool| {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !done() {
+            assert!(Instant::now() < deadline, "{what}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    };
+    // Some group for each broker as coordinator.
+    let groups: Vec<String> = (0..9).map(|number| format!("group-{number}")).collect();
+    for (offset, group) in (0..).zip(&groups) {
+        until("an offset is committed", &|| commit(group, offset) == Some(0));
+    }
+    for broker in ["0", "1", "2"] {
+        three.done(&["stop", broker]);
+        for (offset, group) in (0..).zip(&groups) {
+            until("another coordinator knows the offset", &|| committed(&three, group) == Some(offset));
+        }
+        three.done(&["start", broker]);
+        three.until("all are in sync", all_in_sync);
+        // The internal topic's replicas catch up, too, before the next one stops.
+        thread::sleep(Duration::from_millis(700));
     }
 }

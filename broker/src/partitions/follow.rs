@@ -173,7 +173,18 @@ impl Partition {
 /// Appends what a leader sent, and lets go of what the leader has let go of.
 fn append(log: &mut Log, answer: &Answer, records: &[u8], now_ms: i64) -> Result<(), StorageError> {
     if !records.is_empty() {
-        log.append_as_follower(records, now_ms)?;
+        match log.append_as_follower(records, now_ms) {
+            // The leader's log begins within a batch: an empty log takes the whole of it.
+            Err(StorageError::UnexpectedOffset { expected, got })
+                if got < expected && log.log_start_offset() == log.log_end_offset() =>
+            {
+                log.truncate_fully_and_start_at(got, now_ms)?;
+                log.append_as_follower(records, now_ms)?;
+            }
+            appended => {
+                appended?;
+            }
+        }
     }
     if let Answer::Records { log_start, high_watermark } = *answer
         && log_start > log.log_start_offset()

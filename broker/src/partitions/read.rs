@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use milena_protocol::{FileRange, Records};
-use milena_storage::{FileSlice, LogReader, StorageError};
+use milena_storage::{FileSlice, LogReader, StorageError, TimestampOffset};
 
 use super::{Partition, PartitionError};
 
@@ -248,19 +248,29 @@ impl Partition {
         Ok(aborted.iter().map(|aborted| (aborted.producer_id, aborted.first_offset)).collect())
     }
 
-    /// The end of what consumers can read; with `committed`, of what no open transaction holds back.
+    /// The end of what a client of that reach can read.
     ///
     /// # Errors
     /// OFFSET_NOT_AVAILABLE while a new leader's high watermark may still be behind (rule 4).
-    pub fn latest_offset(&self, committed: bool) -> Result<FoundOffset, PartitionError> {
+    pub fn latest_offset(&self, reach: Reach) -> Result<FoundOffset, PartitionError> {
         if !self.tells_latest()? {
-            let message = "the leader is new, and does not know yet how far its followers have come";
-            return Err(self.error(ResponseError::OffsetNotAvailable, message));
+            return Err(self.too_new());
         }
         let leader_epoch = self.state().leader_epoch;
-        let end = self.high_watermark();
-        let offset = if committed { self.reader().last_stable_offset(end) } else { end };
-        Ok(FoundOffset { offset, timestamp: -1, leader_epoch })
+        Ok(FoundOffset { offset: self.end_of(reach), timestamp: -1, leader_epoch })
+    }
+
+    fn too_new(&self) -> PartitionError {
+        let message = "the leader is new, and does not know yet how far its followers have come";
+        self.error(ResponseError::OffsetNotAvailable, message)
+    }
+
+    fn end_of(&self, reach: Reach) -> i64 {
+        match reach {
+            Reach::HighWatermark => self.high_watermark(),
+            Reach::LastStableOffset => self.reader().last_stable_offset(self.high_watermark()),
+            Reach::LogEnd => self.reader().log_end_offset(),
+        }
     }
 
     /// The log start offset.
@@ -272,33 +282,39 @@ impl Partition {
     /// The first record at or after that time, in milliseconds.
     ///
     /// # Errors
-    /// What the log says.
-    pub fn offset_for_time(&self, time_ms: i64) -> Result<FoundOffset, PartitionError> {
-        self.tells_latest()?;
+    /// OFFSET_NOT_AVAILABLE where a new leader may not tell yet, or what the log says.
+    pub fn offset_for_time(&self, reach: Reach, time_ms: i64) -> Result<FoundOffset, PartitionError> {
+        let tells_latest = self.tells_latest()?;
         let found =
             self.reader().offset_for_timestamp(time_ms).map_err(|error| self.storage_error(&error))?;
-        Ok(found.map_or(FoundOffset::NONE, |found| self.readable(found)))
+        self.readable(reach, tells_latest, found)
     }
 
     /// The record of the greatest timestamp (KIP-734).
     ///
     /// # Errors
-    /// What the log says.
-    pub fn max_timestamp_offset(&self) -> Result<FoundOffset, PartitionError> {
-        self.tells_latest()?;
+    /// As [`Partition::offset_for_time`].
+    pub fn max_timestamp_offset(&self, reach: Reach) -> Result<FoundOffset, PartitionError> {
+        let tells_latest = self.tells_latest()?;
         let found = self.reader().max_timestamp().map_err(|error| self.storage_error(&error))?;
-        Ok(found.map_or(FoundOffset::NONE, |found| self.readable(found)))
+        self.readable(reach, tells_latest, found)
     }
 
-    /// Records above the high watermark are not told of.
-    fn readable(&self, found: milena_storage::TimestampOffset) -> FoundOffset {
-        if found.offset >= self.high_watermark() {
-            return FoundOffset::NONE;
-        }
-        FoundOffset {
-            offset: found.offset,
-            timestamp: found.timestamp,
-            leader_epoch: found.leader_epoch.unwrap_or(-1),
+    /// Records that may not be read are not told of.
+    fn readable(
+        &self,
+        reach: Reach,
+        tells_latest: bool,
+        found: Option<TimestampOffset>,
+    ) -> Result<FoundOffset, PartitionError> {
+        match found.filter(|found| found.offset < self.end_of(reach)) {
+            Some(found) => Ok(FoundOffset {
+                offset: found.offset,
+                timestamp: found.timestamp,
+                leader_epoch: found.leader_epoch.unwrap_or(-1),
+            }),
+            None if tells_latest => Ok(FoundOffset::NONE),
+            None => Err(self.too_new()),
         }
     }
 

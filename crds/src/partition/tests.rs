@@ -83,10 +83,10 @@ fn keys_are_topic_id_and_partition() {
 
 #[test]
 fn an_election_out_of_the_isr_leaves_it_as_it_is() {
-    let next = three().elect(1, 2).unwrap();
+    let next = three().elect(1).unwrap();
     assert_eq!((next.leader, next.leader_epoch, next.partition_epoch), (Some(1), 1, 1));
     assert_eq!(next.isr, three().isr);
-    assert_eq!(three().elect(3, 2), Err(NotPossible::NotEligible(3)));
+    assert_eq!(three().elect(3), Err(NotPossible::NotEligible(3)));
 }
 
 #[test]
@@ -114,13 +114,15 @@ fn the_elr_goes_without_a_change_of_the_isr_once_that_is_large_enough() {
 #[test]
 fn who_is_elected_from_the_elr_is_alone_and_the_former_isr_joins_the_elr() {
     let one = three().change_isr(0, members(&[0, 1]), 2).unwrap().change_isr(0, members(&[0]), 2).unwrap();
-    let next = one.offline().unwrap().elect(1, 2).unwrap();
+    let next = one.offline().unwrap().elect(1).unwrap();
     assert_eq!((next.leader, next.isr, next.elr), (Some(1), members(&[1]), members(&[0])));
+    // Even where min.insync.replicas has come down: only a leader takes out who may have the records.
+    check_transition(&one.offline().unwrap(), &one.offline().unwrap().elect(1).unwrap(), 1).unwrap();
 }
 
 #[test]
 fn a_leader_changes_the_isr_only_in_its_own_epoch_and_never_itself() {
-    let state = three().elect(1, 2).unwrap();
+    let state = three().elect(1).unwrap();
     let old = state.change_isr(0, members(&[1]), 2);
     assert_eq!(old, Err(NotPossible::LeaderEpoch { current: 1, claimed: 0 }));
     assert!(matches!(state.change_isr(1, members(&[0, 2]), 2), Err(NotPossible::Invalid(_))));
@@ -133,27 +135,27 @@ fn a_leader_changes_the_isr_only_in_its_own_epoch_and_never_itself() {
 #[test]
 fn recovery_renews_one_entry_on_the_same_disk() {
     let state = three().offline().unwrap();
-    let next = state.recover(2, generation(3), 7, 2).unwrap();
+    let next = state.recover(2, generation(3), 7).unwrap();
     assert_eq!((next.leader, next.leader_epoch), (Some(2), 8));
     assert_eq!(next.in_isr(2), Some(generation(3)));
     assert_eq!(next.in_isr(0), Some(generation(1)));
-    assert_eq!(state.recover(2, generation(1), 0, 2), Err(NotPossible::OtherDisk(2)));
+    assert_eq!(state.recover(2, generation(1), 0), Err(NotPossible::OtherDisk(2)));
     let other = Generation { disk: 1, unclean_starts: 9 };
-    assert_eq!(state.recover(2, other, 0, 2), Err(NotPossible::OtherDisk(2)));
-    assert_eq!(state.recover(9, generation(3), 0, 2), Err(NotPossible::NotEligible(9)));
+    assert_eq!(state.recover(2, other, 0), Err(NotPossible::OtherDisk(2)));
+    assert_eq!(state.recover(9, generation(3), 0), Err(NotPossible::NotEligible(9)));
 }
 
 #[test]
 fn epochs_do_not_wrap() {
     let last = PartitionState { partition_epoch: i32::MAX, ..three() };
-    assert_eq!(last.elect(1, 1), Err(NotPossible::EpochsUsedUp));
+    assert_eq!(last.elect(1), Err(NotPossible::EpochsUsedUp));
     let last = PartitionState { leader_epoch: i32::MAX, ..three() };
     assert_eq!(last.offline(), Err(NotPossible::EpochsUsedUp));
 }
 
 #[test]
 fn illegal_steps_are_found() {
-    let state = three().elect(1, 2).unwrap();
+    let state = three().elect(1).unwrap();
     let bad = |change: fn(&mut PartitionState)| {
         let mut next = state.offline().unwrap();
         change(&mut next);
@@ -163,9 +165,13 @@ fn illegal_steps_are_found() {
     assert!(bad(|next| next.replicas.push(3)).contains("replicas stay"));
     assert!(bad(|next| next.leader_epoch = 0).contains("never falls"));
     assert!(bad(|next| next.leader_epoch = 1).contains("raises the leader epoch"));
-    assert!(bad(|next| next.isr.truncate(1)).contains("ELR is not the one"));
-    assert!(bad(|next| next.isr.truncate(2)).contains("leader alone"));
-    assert!(bad(|next| (next.isr, next.leader) = (members(&[0, 2]), Some(2))).contains("leaves the ISR"));
+    assert!(bad(|next| next.isr.truncate(1)).contains("joins the ELR"));
+    assert!(bad(|next| next.isr.truncate(2)).contains("joins the ELR"));
+    assert!(bad(|next| next.elr = next.isr.split_off(2)).contains("leader alone"));
+    let removes = |next: &mut PartitionState| {
+        (next.isr, next.elr, next.leader) = (members(&[0, 2]), members(&[1]), Some(2));
+    };
+    assert!(bad(removes).contains("leaves the ISR"));
     assert!(
         bad(|next| {
             next.leader = Some(0);
@@ -241,11 +247,11 @@ proptest! {
         let isr: Vec<_> = isr.map(|(_, member)| *member).collect();
         let any_member = state.isr.iter().chain(&state.elr).map(|m| m.broker).next().unwrap_or(broker);
         let changes = [
-            state.elect(any_member, min),
-            state.elect(broker, min),
+            state.elect(any_member),
+            state.elect(broker),
             state.offline(),
             state.change_isr(state.leader_epoch, isr, min),
-            state.recover(any_member, renewed, 0, min),
+            state.recover(any_member, renewed, 0),
         ];
         for next in changes.into_iter().flatten() {
             check_transition(&state, &next, min).unwrap();

@@ -59,17 +59,18 @@ impl PartitionState {
     }
 
     /// Elects `broker` (rule 7), a new leader or the restarted old one (rule 2): leader epoch + 1. Out of the ISR it
-    /// leaves the ISR as it is; out of the ELR it makes `broker` the only member.
+    /// leaves the ISR as it is; out of the ELR it makes `broker` the only member. Nobody leaves both: that is for the
+    /// leader to say, whatever an operator knows of `min.insync.replicas`.
     ///
     /// # Errors
     /// [`NotPossible::NotEligible`] if it is in neither.
-    pub fn elect(&self, broker: i32, min_insync_replicas: usize) -> Result<Self, NotPossible> {
+    pub fn elect(&self, broker: i32) -> Result<Self, NotPossible> {
         let mut next = self.bump()?;
         next.leader_epoch = self.leader_epoch.checked_add(1).ok_or(NotPossible::EpochsUsedUp)?;
         next.leader = Some(broker);
         if self.in_isr(broker).is_none() {
             let generation = self.in_elr(broker).ok_or(NotPossible::NotEligible(broker))?;
-            next.set_isr(self, vec![Member { broker, generation }], min_insync_replicas);
+            next.set_isr(self, vec![Member { broker, generation }]);
         }
         next.checked()
     }
@@ -107,7 +108,10 @@ impl PartitionState {
             return Err(NotPossible::LeaderEpoch { current: self.leader_epoch, claimed: leader_epoch });
         }
         let mut next = self.bump()?;
-        next.set_isr(self, isr, min_insync_replicas);
+        next.set_isr(self, isr);
+        if next.isr.len() >= min_insync_replicas {
+            next.elr.clear();
+        }
         if (&next.isr, &next.elr) == (&self.isr, &self.elr) {
             return Err(NotPossible::Nothing);
         }
@@ -123,13 +127,7 @@ impl PartitionState {
     ///
     /// # Errors
     /// [`NotPossible::NotEligible`], or [`NotPossible::OtherDisk`] if `generation` is not a later one of the same disk.
-    pub fn recover(
-        &self,
-        broker: i32,
-        generation: Generation,
-        refused: i32,
-        min_insync_replicas: usize,
-    ) -> Result<Self, NotPossible> {
+    pub fn recover(&self, broker: i32, generation: Generation, refused: i32) -> Result<Self, NotPossible> {
         let known = self.in_isr(broker).or_else(|| self.in_elr(broker));
         let known = known.ok_or(NotPossible::NotEligible(broker))?;
         if known.disk != generation.disk || generation.unclean_starts <= known.unclean_starts {
@@ -144,7 +142,7 @@ impl PartitionState {
             Some(_) => self.isr.iter().map(|m| if m.broker == broker { renewed } else { *m }).collect(),
             None => vec![renewed],
         };
-        next.set_isr(self, isr, min_insync_replicas);
+        next.set_isr(self, isr);
         next.checked()
     }
 
@@ -153,19 +151,15 @@ impl PartitionState {
         Ok(Self { partition_epoch, ..self.clone() })
     }
 
-    /// Puts `isr` in the place of the ISR of `old`, and the ELR that results (rule 7).
-    fn set_isr(&mut self, old: &Self, mut isr: Vec<Member>, min_insync_replicas: usize) {
+    /// Puts `isr` in the place of the ISR of `old`; who is no longer in it joins the ELR (rule 7).
+    fn set_isr(&mut self, old: &Self, mut isr: Vec<Member>) {
         isr.sort_by_key(|member| self.replicas.iter().position(|id| *id == member.broker));
         self.isr = isr;
-        self.elr = if self.isr.len() >= min_insync_replicas {
-            Vec::new()
-        } else {
-            let left = |broker: &i32| {
-                let generation = old.in_isr(*broker).or_else(|| old.in_elr(*broker))?;
-                self.in_isr(*broker).is_none().then_some(Member { broker: *broker, generation })
-            };
-            self.replicas.iter().filter_map(left).collect()
+        let left = |broker: &i32| {
+            let generation = old.in_isr(*broker).or_else(|| old.in_elr(*broker))?;
+            self.in_isr(*broker).is_none().then_some(Member { broker: *broker, generation })
         };
+        self.elr = self.replicas.iter().filter_map(left).collect();
     }
 
     fn checked(self) -> Result<Self, NotPossible> {
@@ -200,14 +194,12 @@ fn judge(old: &PartitionState, new: &PartitionState, min_insync_replicas: usize)
         return Err("replicas stay as they are");
     }
     let mut by_rule = old.clone();
-    by_rule.set_isr(old, new.isr.clone(), min_insync_replicas);
-    if old.isr != new.isr && by_rule.elr != new.elr {
-        return Err("the ELR is not the one that follows from the ISR");
-    }
+    by_rule.set_isr(old, new.isr.clone());
     let emptied = new.elr.is_empty() && new.isr.len() >= min_insync_replicas;
-    let by_leader = new.leader_epoch == old.leader_epoch;
-    if old.isr == new.isr && old.elr != new.elr && !(emptied && by_leader) {
-        return Err("the ELR changes only with the ISR, or goes once that is large enough");
+    if by_rule.elr != new.elr && !(emptied && new.leader_epoch == old.leader_epoch) {
+        return Err(
+            "who leaves the ISR joins the ELR, which only a leader empties, once the ISR is large enough",
+        );
     }
     if new.leader_epoch == old.leader_epoch {
         return same_leader(old, new);

@@ -28,8 +28,6 @@ pub struct Ballot<'a> {
     pub brokers: &'a Brokers,
     /// The broker epoch in which the leader was elected; `None` if nobody knows.
     pub elected_in: Option<i64>,
-    /// The partition's `min.insync.replicas`.
-    pub min_insync_replicas: usize,
 }
 
 impl Ballot<'_> {
@@ -92,7 +90,7 @@ impl Ballot<'_> {
     }
 
     fn elect(&self, broker: i32, why: Why) -> Option<(PartitionState, Why)> {
-        Some((self.state.elect(broker, self.min_insync_replicas).ok()?, why))
+        Some((self.state.elect(broker).ok()?, why))
     }
 
     /// Rule 8 where there is nobody to compare with: the only member is back, with its disk.
@@ -103,7 +101,7 @@ impl Ballot<'_> {
             |broker: &&Broker| broker.liveness == Liveness::Alive && !broker.offline.contains(&self.key);
         let broker = self.brokers.get(&only.broker).filter(can_serve)?;
         let epoch = self.state.leader_epoch;
-        self.state.recover(only.broker, broker.generation, epoch, self.min_insync_replicas).ok()
+        self.state.recover(only.broker, broker.generation, epoch).ok()
     }
 }
 

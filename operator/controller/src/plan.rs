@@ -7,7 +7,6 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use milena_crds::KafkaPartitionsSpec;
 use milena_crds::cluster::MissingTopic;
 use milena_crds::partition::{PartitionKey, PartitionState};
-use milena_crds::settings::{Config, effective, topic_setting};
 use milena_crds::topic::KafkaTopicStatus;
 use uuid::Uuid;
 
@@ -217,9 +216,7 @@ impl Controller {
             };
             let owners = self.ids.get(&key.topic_id);
             let elected_in = state.leader.and_then(|id| before.broker_epochs.get(&id.to_string())).copied();
-            let min_insync_replicas = self.min_insync_replicas(key.topic_id);
-            let ballot =
-                Ballot { key, state: &state, brokers: &self.brokers, elected_in, min_insync_replicas };
+            let ballot = Ballot { key, state: &state, brokers: &self.brokers, elected_in };
             let Some((next, why)) = ballot.decide() else {
                 leaders.extend(state.leader);
                 if state.leader.is_none() {
@@ -246,17 +243,6 @@ impl Controller {
         if epochs != before.broker_epochs {
             writes.object(chunk).broker_epochs = epochs;
         }
-    }
-
-    /// `min.insync.replicas` of a topic.
-    pub(crate) fn min_insync_replicas(&self, id: Uuid) -> usize {
-        let nothing = Config::new();
-        let object = self.ids.get(&id).and_then(|names| self.topics.get(names.first()?));
-        let topic = object.map_or(&nothing, |entry| &entry.object.spec.config);
-        let broker = self.cluster.as_ref().map_or(&nothing, |cluster| &cluster.config);
-        let value =
-            topic_setting("min.insync.replicas").map(|setting| effective(setting, topic, broker).value);
-        value.and_then(|value| value.trim().parse().ok()).unwrap_or(1)
     }
 }
 

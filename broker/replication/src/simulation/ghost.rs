@@ -140,7 +140,7 @@ impl Ghost {
     /// A follower knows that high watermark, and may serve consumers below it.
     pub fn follows(&mut self, partition: usize, high_watermark: i64, log: &Log) {
         let seen = &self.seen[partition];
-        let differs = (log.log_start()..high_watermark).find(|offset| {
+        let differs = (log.log_start().max(seen.kept_from)..high_watermark).find(|offset| {
             let known = seen.records.get(at(*offset)).copied().flatten();
             known.is_some_and(|known| Some(known) != log.record(*offset) && !seen.excused[at(*offset)])
         });
@@ -262,14 +262,15 @@ impl Ghost {
         }
     }
 
-    /// Judges the world as it is.
-    pub fn check(&mut self, store: &Store, nodes: &[Node]) {
+    /// Judges the world as it is. Where a rule is off, it answers a member that could be elected and lacks something.
+    pub fn check(&mut self, store: &Store, nodes: &[Node]) -> Option<usize> {
+        let mut lacking = None;
         for partition in 0..self.seen.len() {
             let state = store.state(partition);
             let leads = |node: &Node| node.leader(partition).map(Leader::epoch) == Some(state.leader_epoch);
             for (broker, node) in nodes.iter().enumerate() {
                 let current = state.leader == i32::try_from(broker).ok() && leads(node);
-                let electable = self.strict && has_entry(state, broker, node.generation());
+                let electable = has_entry(state, broker, node.generation());
                 if !current && !electable {
                     continue;
                 }
@@ -277,6 +278,10 @@ impl Ghost {
                 else {
                     continue;
                 };
+                lacking = Some(broker);
+                if !current && !self.strict {
+                    continue;
+                }
                 let violation = match (current, acknowledged) {
                     (true, true) => Violation::AcknowledgedLost,
                     (true, false) => Violation::ReadableLost,
@@ -288,6 +293,7 @@ impl Ghost {
                 );
             }
         }
+        lacking
     }
 }
 

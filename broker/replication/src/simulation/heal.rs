@@ -45,11 +45,10 @@ impl World {
     fn round(&mut self, writes: bool) {
         self.now += 100;
         for broker in 0..self.nodes.len() {
-            let min = self.min_in_sync;
-            if let Some(process) = &mut self.nodes[broker].process {
-                process.min_in_sync = min;
+            if self.nodes[broker].process.is_some() {
+                self.set_min(broker);
+                self.tick_all(broker);
             }
-            self.tick_all(broker);
             if writes && self.nodes[broker].process.is_some() {
                 let partition = self.rng.below(self.partitions);
                 self.produce(broker, partition, true);
@@ -101,6 +100,11 @@ impl World {
         let process = self.nodes[leader].process.as_ref()?;
         let behind = process.parts[partition].high_watermark < log.log_end();
         behind.then(|| "the high watermark has not reached the end".to_owned())
+    }
+
+    /// Nothing can happen any more until a person decides.
+    pub fn is_over(&self) -> bool {
+        (0..self.partitions).all(|partition| self.waits_for_a_person(partition))
     }
 
     /// Every member of ISR and ELR has lost its generation, and there is more than one, or the only one lost its disk.

@@ -88,12 +88,14 @@ impl Log {
     pub fn lose_power(&mut self, rng: &mut Rng) {
         let same = self.durable.iter().zip(&self.records).take_while(|(a, b)| a == b).count();
         if same < self.durable.len() && rng.percent(50) {
-            // A cut that was not synced is undone.
-            self.records.clone_from(&self.durable);
-            let all = std::mem::take(&mut self.records);
+            // A cut that was not synced is undone, as far as what was written since is not on the disk either.
+            let until = same + rng.below(self.durable.len() - same + 1);
+            let mut all = self.durable[..until].to_vec();
+            all.extend(self.records.get(until..).unwrap_or_default());
+            self.records.clear();
             self.epochs.clear();
             all.into_iter().for_each(|record| self.append(record));
-            return;
+            return self.sync();
         }
         let keep = same + rng.below(self.records.len() - same + 1);
         self.truncate(self.start + i64::try_from(keep).unwrap(), true);

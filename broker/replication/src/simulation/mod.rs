@@ -36,6 +36,8 @@ struct Ended {
 fn run(seed: u64, profile: Option<Profile>, broken: Option<Broken>, trace: bool) -> Ended {
     let rule = match broken {
         Some(Broken::Machine(rule)) => Some(rule),
+        // It alone would make up for the other.
+        Some(Broken::ElrCleared) => Some(crate::rules::Rule::WaitsForElr),
         _ => None,
     };
     crate::rules::switch_off(rule);
@@ -44,7 +46,7 @@ fn run(seed: u64, profile: Option<Profile>, broken: Option<Broken>, trace: bool)
     let mut world = World::new(profile, rng, broken, trace);
     for _ in 0..profile.steps {
         world.step();
-        if world.ghost.found().is_some() {
+        if world.ghost.found().is_some() || world.is_over() {
             break;
         }
     }

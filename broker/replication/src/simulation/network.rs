@@ -81,7 +81,7 @@ const MOST: usize = 64;
 
 impl Network {
     pub fn send(&mut self, message: Message, now: i64, rng: &mut Rng) {
-        if rng.percent(self.lost) || self.on_their_way.len() >= MOST {
+        if rng.percent(self.lost) || self.on_their_way.len() >= MOST || self.is_cut(&message) {
             return;
         }
         if matches!(message, Message::Fetch { .. } | Message::Fetched { .. }) && rng.percent(self.repeated) {
@@ -89,6 +89,11 @@ impl Network {
         }
         let delay = if rng.percent(self.late) { rng.within(0, 3000) } else { 0 };
         self.on_their_way.push((now + delay, message));
+    }
+
+    /// A message waits where it was to arrive.
+    pub fn put_off(&mut self, message: Message, until: i64) {
+        self.on_their_way.push((until, message));
     }
 
     /// Takes some message that arrives now.
@@ -101,7 +106,9 @@ impl Network {
         let nth = rng.below(count);
         let (at, _) = self.on_their_way.iter().enumerate().filter(ready).nth(nth)?;
         let (_, message) = self.on_their_way.swap_remove(at);
-        (!self.is_cut(&message)).then_some(message)
+        // What has left its sender arrives.
+        let left = matches!(message, Message::Patch { .. } | Message::Put { .. }) && !self.api_away;
+        (left || !self.is_cut(&message)).then_some(message)
     }
 
     /// All trouble ends: whatever is on its way arrives at once.
@@ -111,6 +118,10 @@ impl Network {
         self.cut_off.clear();
         self.api_away = false;
         self.on_their_way.iter_mut().for_each(|(time, _)| *time = 0);
+    }
+
+    pub fn has_arrived(&self, now: i64) -> bool {
+        self.on_their_way.iter().any(|(time, _)| *time <= now)
     }
 
     pub fn is_empty(&self) -> bool {

@@ -6,7 +6,7 @@ use milena_crds::partition::{Generation, Member, PartitionState};
 use super::log::{Log, Record};
 use super::network::Message;
 use super::rules::Broken;
-use super::world::World;
+use super::world::{Event, World};
 use crate::{
     Acknowledged, Answer, Change, Conditions, FollowerFetch, FollowerStep, Leader, Learned, LogView, Outcome,
     Replica, Source,
@@ -169,12 +169,17 @@ impl World {
         if self.nodes[broker].process.is_none() {
             return;
         }
-        match self.rng.below(7) {
-            0..3 => self.fetch_all(broker),
-            3 => self.propose(broker),
-            4 => self.look_at_store(broker),
-            5 => self.write_down(broker),
-            _ => self.give_up(broker),
+        let some: [(u32, Event); 5] = [
+            (40, World::look_at_store),
+            (60, World::fetch_all),
+            (40, World::propose),
+            (20, World::write_down),
+            (20, World::give_up),
+        ];
+        for (often, action) in some {
+            if self.rng.percent(often) {
+                action(self, broker);
+            }
         }
     }
 
@@ -238,14 +243,29 @@ impl World {
             return self.net.send(read, now, &mut self.rng);
         }
         let version = match process.seen {
-            Some(seen) if seen == newest => return,
+            Some(seen) if seen == newest => newest,
             Some(seen) => seen + 1 + self.rng.below(newest - seen),
             // A cache may be old.
             None => newest - self.rng.below(newest.min(3) + 1),
         };
         self.see(broker, version, Source::Cache);
         if self.rng.percent(50) {
-            self.process(broker).min_in_sync = self.min_in_sync;
+            self.set_min(broker);
+        }
+    }
+
+    /// The broker learns of the topic's `min.insync.replicas`.
+    pub fn set_min(&mut self, broker: usize) {
+        let min = self.min_in_sync;
+        let process = self.process(broker);
+        if std::mem::replace(&mut process.min_in_sync, min) == min {
+            return;
+        }
+        for partition in 0..self.partitions {
+            if let Some(leader) = self.part(broker, partition).replica.leader_mut() {
+                leader.set_min_in_sync(min);
+            }
+            self.publish(broker, partition);
         }
     }
 
@@ -336,6 +356,7 @@ impl World {
         let part = &mut node.process.as_mut().unwrap().parts[partition];
         let Some(leader_epoch) = part.replica.leader().map(Leader::epoch) else { return };
         for (replica, offset) in part.former.clone() {
+            let offset = offset.min(log.log_end());
             let last_epoch = log.epoch_at(offset - 1).unwrap_or(-1);
             let fetch = FollowerFetch { replica, leader_epoch, offset, last_epoch };
             part.replica.fetch(&fetch, log, self.now);
@@ -387,6 +408,9 @@ impl World {
         }
         self.say(|| format!("broker {broker} appends {} at {offset} of {partition}", record.value));
         self.ghost.wrote(partition, offset, record);
+        if self.broken == Some(Broken::ThisEpoch) {
+            self.count_former_positions(broker, partition);
+        }
         self.publish(broker, partition);
     }
 

@@ -40,6 +40,10 @@ pub struct Profile {
     /// In a hundred: a leader wrongly takes a follower for dead.
     pub misjudged: u32,
     pub retention: bool,
+    /// Messages that are not late arrive at once.
+    pub prompt: bool,
+    /// Most records in an answer to a follower.
+    pub records: i64,
     /// In a hundred: how often producers write.
     pub writes: u32,
 }
@@ -81,6 +85,8 @@ impl Profile {
             repeated,
             misjudged,
             retention: rng.percent(40),
+            prompt: rng.percent(30),
+            records: rng.within(1, 5),
             writes: 2 + u32::try_from(rng.below(8)).unwrap(),
         }
     }

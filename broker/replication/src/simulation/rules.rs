@@ -46,7 +46,7 @@ pub struct Case {
 
 /// Three brokers that come back soon, one partition, much to write.
 const AIMED: Profile = Profile {
-    steps: 300,
+    steps: 400,
     brokers: 3,
     partitions: 1,
     in_sync: 3,
@@ -58,6 +58,8 @@ const AIMED: Profile = Profile {
     repeated: 0,
     misjudged: 0,
     retention: false,
+    prompt: false,
+    records: 1,
     writes: 6,
 };
 
@@ -86,17 +88,26 @@ const fn case(name: &'static str, broken: Broken, profile: Profile) -> Case {
     Case { name, broken, profile, within: 1000 }
 }
 
+/// Few steps, in which much happens.
+const PROMPT: Profile = Profile {
+    steps: 100,
+    prompt: true,
+    writes: 10,
+    odds: Odds { rumour: 500, start: 2000, wake: 500, ..ODDS },
+    ..AIMED
+};
+
 /// Two of three in sync, with removals and returns.
 const CHANGES: Profile = Profile { in_sync: 2, misjudged: 10, late: 15, lost: 5, ..AIMED };
 
 /// Every rule, each with a kind of run that gives it much to do.
 pub const CASES: &[Case] = &[
     case("swap", Broken::Swap, Profile { operators: 2, ..AIMED }),
-    machine("keep_proposal", Rule::KeepProposal, Profile { late: 40, ..CHANGES }),
+    machine("keep_proposal", Rule::KeepProposal, Profile { in_sync: 2, misjudged: 10, late: 50, ..PROMPT }),
     machine(
         "refuse_lower",
         Rule::RefuseLower,
-        Profile { repeated: 60, odds: Odds { rumour: 400, kill: 100, ..ODDS }, ..AIMED },
+        Profile { late: 30, repeated: 30, odds: Odds { pause: 400, ..PROMPT.odds }, ..PROMPT },
     ),
     machine(
         "own_generation",
@@ -106,7 +117,14 @@ pub const CASES: &[Case] = &[
     machine(
         "fetch_generation",
         Rule::FetchGeneration,
-        Profile { repeated: 60, odds: Odds { disk: 150, ..ODDS }, ..AIMED },
+        Profile {
+            brokers: 2,
+            in_sync: 2,
+            min_in_sync: 1,
+            late: 40,
+            odds: Odds { disk: 500, rumour: 0, ..PROMPT.odds },
+            ..PROMPT
+        },
     ),
     case("fresh_generation", Broken::FreshGeneration, Profile { odds: Odds { disk: 100, ..ODDS }, ..AIMED }),
     case(
@@ -121,8 +139,9 @@ pub const CASES: &[Case] = &[
             brokers: 2,
             in_sync: 2,
             min_in_sync: 1,
-            odds: Odds { power: 150, pause: 50, rumour: 200, ..ODDS },
-            ..AIMED
+            misjudged: 30,
+            odds: Odds { power: 150, cut: 300, ..PROMPT.odds },
+            ..PROMPT
         },
     ),
     machine("maximal_isr", Rule::MaximalIsr, CHANGES),
@@ -132,14 +151,10 @@ pub const CASES: &[Case] = &[
         Rule::WaitsForElr,
         Profile { misjudged: 25, odds: Odds { min: 200, ..ODDS }, ..CHANGES },
     ),
-    case(
-        "this_epoch",
-        Broken::ThisEpoch,
-        Profile { odds: Odds { power: 100, rumour: 300, ..ODDS }, ..AIMED },
-    ),
+    case("this_epoch", Broken::ThisEpoch, PROMPT),
     machine("tells_from_start", Rule::TellsFromStart, AIMED),
     machine("joins_at_watermark", Rule::JoinsAtWatermark, CHANGES),
-    machine("joins_at_start", Rule::JoinsAtStart, Profile { odds: Odds { rumour: 300, ..ODDS }, ..CHANGES }),
+    machine("joins_at_start", Rule::JoinsAtStart, Profile { in_sync: 2, late: 20, ..PROMPT }),
     machine("shrink_succeeds", Rule::ShrinkSucceeds, Profile { in_sync: 3, ..CHANGES }),
     case(
         "truncate_epoch",
@@ -149,7 +164,7 @@ pub const CASES: &[Case] = &[
     case(
         "truncation_synced",
         Broken::TruncationSynced,
-        Profile { odds: Odds { power: 200, rumour: 300, ..ODDS }, ..AIMED },
+        Profile { odds: Odds { power: 300, ..PROMPT.odds }, ..PROMPT },
     ),
     case(
         "clean_only",
@@ -159,7 +174,13 @@ pub const CASES: &[Case] = &[
     case(
         "leader_shrinks",
         Broken::LeaderShrinks,
-        Profile { odds: Odds { power: 100, kill: 50, ..ODDS }, ..AIMED },
+        Profile {
+            brokers: 2,
+            in_sync: 2,
+            min_in_sync: 1,
+            odds: Odds { power: 150, rumour: 300, ..ODDS },
+            ..AIMED
+        },
     ),
     case("elr_cleared", Broken::ElrCleared, Profile { misjudged: 25, ..CHANGES }),
     case(
@@ -170,7 +191,12 @@ pub const CASES: &[Case] = &[
     machine(
         "resumes_waiting",
         Rule::ResumesWaiting,
-        Profile { late: 40, odds: Odds { kill: 150, ..ODDS }, ..CHANGES },
+        Profile {
+            late: 50,
+            writes: 12,
+            odds: Odds { kill: 200, start: 1500, operator: 150, rumour: 0, ..ODDS },
+            ..CHANGES
+        },
     ),
     case("remember", Broken::Remember, Profile { odds: Odds { kill: 200, rumour: 300, ..ODDS }, ..AIMED }),
 ];

@@ -82,8 +82,8 @@ macro_rules! each_matters {
 }
 
 each_matters! {
-    swap own_generation fresh_generation marker_consumed waits_below_min tells_from_start shrink_succeeds truncate_epoch
-    clean_only remember
+    swap own_generation fresh_generation marker_consumed maximal_isr waits_below_min waits_for_elr tells_from_start
+    joins_at_watermark shrink_succeeds truncate_epoch clean_only elr_cleared elr_generation remember
 }
 
 /// What is found how often in so many runs without each rule, and when first; for who works on the rules.

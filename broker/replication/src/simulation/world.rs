@@ -14,7 +14,7 @@ use super::store::{Lease, Store};
 use crate::Change;
 
 /// Something that happens to a broker.
-type Event = fn(&mut World, usize);
+pub type Event = fn(&mut World, usize);
 
 pub struct World {
     pub rng: Rng,
@@ -38,19 +38,28 @@ pub struct World {
     pub lives: u32,
     pub profile: Profile,
     pub troubles: u32,
+    /// The broker that is to be elected although it lacks something.
+    exposed: Option<usize>,
     trace: bool,
     disks: u32,
 }
 
 impl World {
-    pub fn new(profile: Profile, rng: Rng, broken: Option<Broken>, trace: bool) -> World {
+    pub fn new(profile: Profile, mut rng: Rng, broken: Option<Broken>, trace: bool) -> World {
         let Profile { brokers, partitions, in_sync, min_in_sync, operators, .. } = profile;
         let generation =
             |broker| Generation { disk: 0xd0 + u32::try_from(broker).unwrap(), unclean_starts: 0 };
         let replicas: Vec<i32> = (0..i32::try_from(brokers).unwrap()).collect();
-        let isr = replicas.iter().take(in_sync).map(|id| Member { broker: *id, generation: generation(*id) });
-        let state = PartitionState::create(replicas.clone(), isr.collect()).unwrap();
-        let states: Vec<PartitionState> = vec![state; partitions];
+        let states: Vec<PartitionState> = (0..partitions)
+            .map(|_| {
+                let mut replicas = replicas.clone();
+                replicas.rotate_left(rng.below(brokers));
+                // Who is not in sync is preferred as leader: it is elected as soon as it is.
+                let isr = replicas.iter().skip(brokers - in_sync);
+                let isr = isr.map(|id| Member { broker: *id, generation: generation(*id) }).collect();
+                PartitionState::create(replicas, isr).unwrap()
+            })
+            .collect();
         let lease = |broker| Lease {
             epoch: 1,
             renewals: 0,
@@ -88,11 +97,12 @@ impl World {
             partitions,
             min_in_sync,
             retention: profile.retention,
-            most_records: 3,
+            most_records: profile.records,
             values: 0,
             lives: 0,
             profile,
             troubles: 0,
+            exposed: None,
             trace,
             disks: 0xe0,
         };
@@ -114,19 +124,38 @@ impl World {
         self.now += self.rng.within(0, 12);
         let broker = self.rng.below(self.nodes.len());
         match self.rng.below(100) {
-            0..30 => self.deliver(),
-            30..62 => self.tick(broker),
-            62..80 => {
+            at if self.profile.prompt => self.step_promptly(broker, at),
+            0..45 => self.deliver(),
+            45..80 => self.tick(broker),
+            _ => {
                 let at = self.rng.below(self.operators.len());
                 self.operate(at);
             }
-            _ => {}
         }
         if self.rng.percent(self.profile.writes * 3) {
             self.write_to(broker);
         }
         self.trouble(broker);
-        self.ghost.check(&self.store, &self.nodes);
+        if let Some(broker) = self.ghost.check(&self.store, &self.nodes) {
+            self.expose(broker);
+        }
+    }
+
+    /// One step where messages that are not late are there at once: what takes many steps otherwise takes few.
+    fn step_promptly(&mut self, broker: usize, at: usize) {
+        self.now += 20;
+        match at {
+            0..70 => self.tick(broker),
+            _ => {
+                let at = self.rng.below(self.operators.len());
+                if !self.operators[at].paused && !self.net.api_away {
+                    self.operate_all(at);
+                }
+            }
+        }
+        while self.net.has_arrived(self.now) {
+            self.deliver();
+        }
     }
 
     fn write_to(&mut self, broker: usize) {
@@ -150,7 +179,7 @@ impl World {
         };
         if paused {
             // It waits in the socket.
-            return self.net.send(message, self.now + 100, &mut self.rng);
+            return self.net.put_off(message, self.now + 100);
         }
         match message {
             Message::Patch { from, life, id, changes } => {
@@ -256,8 +285,26 @@ impl World {
         }
     }
 
-    fn come_back(&mut self, broker: usize) {
+    /// A rule is off, and a broker can be elected that lacks something: now all others die, which no rule forbids.
+    fn expose(&mut self, broker: usize) {
+        if self.exposed.replace(broker).is_some() {
+            return;
+        }
+        self.say(|| format!("broker {broker} could be elected and lacks something: all others die"));
+        (self.net.api_away, self.nodes[broker].paused) = (false, false);
+        self.net.cut_off.clear();
+        for other in (0..self.nodes.len()).filter(|other| *other != broker) {
+            self.end(other);
+            self.connection_refused(other);
+        }
         if self.nodes[broker].process.is_none() {
+            self.start(broker);
+        }
+    }
+
+    fn come_back(&mut self, broker: usize) {
+        let stays_away = self.exposed.is_some_and(|exposed| exposed != broker);
+        if self.nodes[broker].process.is_none() && !stays_away {
             self.start(broker);
         }
     }
@@ -294,6 +341,10 @@ impl World {
         let node = &mut self.nodes[broker];
         node.boot += 1;
         node.disk.logs.iter_mut().for_each(|log| log.lose_power(&mut self.rng));
+        if self.rng.percent(30) {
+            // The disk had not taken it: a broker goes on then.
+            node.disk.memory.fill(None);
+        }
         let ends: Vec<i64> = node.disk.logs.iter().map(crate::LogView::log_end).collect();
         self.say(|| format!("the machine of broker {broker} loses power; logs end at {ends:?}"));
         self.ghost.excuse(&before, &self.store, &self.nodes);

@@ -128,7 +128,9 @@ static void *consume(void *argument) {
     rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(me->rk);
     rd_kafka_message_t *batch[1000];
     while (!atomic_load(&stop_consumers)) {
-        ssize_t n = rd_kafka_consume_batch_queue(queue, 100, batch, 1000);
+        /* What is there at once; a batch that waits to be full would add its own wait to every latency. */
+        ssize_t n = rd_kafka_consume_batch_queue(queue, 0, batch, 1000);
+        if (n == 0 && (batch[0] = rd_kafka_consume_queue(queue, 100))) n = 1;
         int64_t now = now_ns();
         for (ssize_t i = 0; i < n; i++) {
             seen(me, batch[i], now);

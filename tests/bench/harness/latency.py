@@ -17,6 +17,7 @@ def tenth(server, plan):
 def steady(server, plan):
     """Minutes at 100 MB/s. Retention keeps the disk from filling, and every page lives long enough to be written."""
     topic = server.create(STEADY_PARTITIONS, retention_bytes=2 << 30, segment_bytes=256 << 20)
+    before = server.cpu()
     found = client.at_rate(
         server.bootstrap,
         topic,
@@ -29,5 +30,6 @@ def steady(server, plan):
         warm=5,
         partitions=STEADY_PARTITIONS,
     )
+    spent = server.cpu() - before
     server.delete(topic)
-    return {**found["end_to_end"], "series": found["series"]}
+    return {**found["end_to_end"], "cpu": spent / (100e6 * plan.steady_seconds) * 1e9, "series": found["series"]}

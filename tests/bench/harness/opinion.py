@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 
-from . import client
+from . import client, machine
 from .servers import KAFKA_TOOLS
 
 GB = 1e9
@@ -26,6 +26,7 @@ def tool(*arguments):
 def producer(server, plan):
     total = plan.bytes_of(1000)
     topic = server.create()
+    machine.touch_memory(server.home, total * 3 // 2)
     before = server.cpu()
     printed = tool(
         *("producer-perf", "--topic", topic, "--num-records", total // 1000, "--record-size", 1000),

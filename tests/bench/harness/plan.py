@@ -13,7 +13,7 @@ class Plan:
     small: int = 600_000_000
     warm: int = 4_000_000_000
     tail_seconds: int = 8
-    latency_seconds: int = 12
+    latency_seconds: int = 10
     steady_seconds: int = 300
     open_bytes: int = 10_000_000_000
     settle_seconds: float = 2

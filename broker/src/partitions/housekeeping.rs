@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use milena_storage::{LogDir, LogDirs, StorageError, TopicPartition};
+use milena_storage::{Log, LogDir, LogDirs, StorageError, TopicPartition};
 use tracing::{error, info, warn};
 
 use super::{Partition, cleaner::Cleaner, garbage::remove_after};
@@ -91,10 +91,14 @@ fn retain(replica: &Arc<Partition>) {
 }
 
 fn checkpoint(dir: &LogDir, all: &[Arc<Partition>]) -> Result<(), StorageError> {
+    let point = |log: &mut Log| {
+        log.flush_sealed();
+        log.recovery_point()
+    };
     let points: Vec<(TopicPartition, i64)> = all
         .iter()
         .filter(|replica| replica.lies_in(dir))
-        .filter_map(|replica| Some((name(replica), replica.with_log(|log| log.recovery_point())?)))
+        .filter_map(|replica| Some((name(replica), replica.with_log(point)?)))
         .collect();
     dir.write_recovery_points(points.iter().map(|(tp, point)| (tp, *point)))?;
     write_offsets(dir, all, &cleaned_to(dir, all))

@@ -89,6 +89,19 @@ fn flush_messages_counts_and_flush_ms_waits() {
 }
 
 #[test]
+fn a_sealed_segment_goes_to_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = LogDir::open(folder.path(), OWNER).unwrap();
+    let mut log = logs(&dir, 1, LogConfig::default()).remove(0);
+    append(&mut log, &batch(NOW, &[b"one"])).unwrap();
+    assert_eq!(log.recovery_point(), 0);
+    log.flush_sealed();
+    log.roll(NOW).unwrap();
+    log.flush_sealed();
+    wait_until("the recovery point follows", || log.recovery_point() == 1);
+}
+
+#[test]
 fn a_directory_that_failed_takes_nothing_any_more_and_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let dir = LogDir::open(folder.path(), OWNER).unwrap();

@@ -33,7 +33,7 @@ pub(crate) struct Flusher {
 struct Queue {
     /// Those of the next round, each once.
     due: Vec<Arc<Shared>>,
-    /// Those for which `flush.ms` runs, each once.
+    /// Those for which `flush.ms` runs.
     later: BinaryHeap<Reverse<Timed>>,
     /// Whether there is a thread.
     running: bool,
@@ -58,11 +58,8 @@ impl Flusher {
         self.attend(&mut queue, disk);
     }
 
-    /// Puts a log into the round that begins at that time, if it waits for none yet.
+    /// Puts a log, whose turn comes by then, into the round that begins at that time.
     pub(crate) fn flush_at(&self, disk: &Arc<Disk>, log: &Arc<Shared>, at: Instant) {
-        if log.flush.timed() {
-            return;
-        }
         let mut queue = self.queue.lock();
         let first = queue.later.peek().is_none_or(|Reverse(next)| at < next.at);
         queue.later.push(Reverse(Timed { at, log: log.clone() }));

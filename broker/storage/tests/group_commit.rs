@@ -86,6 +86,12 @@ fn flush_messages_counts_and_flush_ms_waits() {
     assert_eq!(timed.durable_end(), 1, "flush.ms makes nobody wait");
     wait_until("its time comes", || timed.recovery_point() == 1);
     assert!(begun.elapsed() >= Duration::from_millis(300), "{:?}", begun.elapsed());
+
+    // An hour, and then not so long after all.
+    timed.set_config(Arc::new(LogConfig { flush_ms: 3_600_000, ..LogConfig::default() }));
+    append(&mut timed, &batch(NOW, &[b"two"])).unwrap();
+    timed.set_config(Arc::new(LogConfig { flush_ms: 50, ..LogConfig::default() }));
+    wait_until("the shorter time comes", || timed.recovery_point() == 2);
 }
 
 #[test]

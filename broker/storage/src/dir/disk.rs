@@ -22,6 +22,8 @@ pub(crate) struct Disk {
     path: PathBuf,
     /// Opened before anything was written: a write-back that failed is told once to each file that was open then.
     root: File,
+    /// Its clock begins here.
+    opened: Instant,
     failure: OnceLock<String>,
     listener: OnceLock<Listener>,
     flusher: Flusher,
@@ -36,6 +38,7 @@ impl Disk {
         Ok(Arc::new(Disk {
             path,
             root,
+            opened: Instant::now(),
             failure: OnceLock::new(),
             listener: OnceLock::new(),
             flusher: Flusher::default(),
@@ -86,9 +89,14 @@ impl Disk {
         self.flusher.flush(self, log);
     }
 
-    /// Has a log synced in a while, unless that is to happen anyway.
+    /// Has a log synced in a while, unless that is to happen sooner anyway.
     pub(crate) fn flush_in(self: &Arc<Disk>, log: &Arc<Shared>, delay: Duration) {
-        if let Some(at) = Instant::now().checked_add(delay) {
+        let due = self.opened.elapsed().saturating_add(delay);
+        let due_ms = u64::try_from(due.as_millis()).unwrap_or(u64::MAX);
+        if log.flush.due_by(due_ms) {
+            return;
+        }
+        if let Some(at) = self.opened.checked_add(due) {
             self.flusher.flush_at(self, log, at);
         }
     }

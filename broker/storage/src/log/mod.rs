@@ -91,6 +91,9 @@ impl Log {
     /// Replaces the settings; they hold from the next append or retention on.
     pub fn set_config(&mut self, config: Arc<LogConfig>) {
         self.config = config;
+        if self.unflushed_records() > 0 {
+            self.ask_for_flush();
+        }
     }
 
     /// The first offset that may be read.

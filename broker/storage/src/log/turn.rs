@@ -4,18 +4,24 @@ use std::{
     fmt,
     sync::{
         OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 /// What a log waits for, and who is told when a round that it was in has ended.
-#[derive(Default)]
 pub(crate) struct FlushTurn {
     /// It is in the next round.
     queued: AtomicBool,
-    /// `flush.ms` runs.
-    timed: AtomicBool,
+    /// When `flush.ms` is over, in milliseconds of the directory's clock; `u64::MAX` while it does not run.
+    due_ms: AtomicU64,
     listener: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl Default for FlushTurn {
+    fn default() -> FlushTurn {
+        let due_ms = AtomicU64::new(u64::MAX);
+        FlushTurn { queued: AtomicBool::new(false), due_ms, listener: OnceLock::new() }
+    }
 }
 
 impl FlushTurn {
@@ -29,15 +35,16 @@ impl FlushTurn {
         self.queued.swap(false, Ordering::AcqRel);
     }
 
-    /// Whether `flush.ms` ran already; it does now.
-    pub(crate) fn timed(&self) -> bool {
+    /// Whether its time comes by then already; it does now.
+    pub(crate) fn due_by(&self, at_ms: u64) -> bool {
         // Most appends find it set, and need no write to a line that others read.
-        self.timed.load(Ordering::Relaxed) || self.timed.swap(true, Ordering::AcqRel)
+        self.due_ms.load(Ordering::Relaxed) <= at_ms
+            || self.due_ms.fetch_min(at_ms, Ordering::AcqRel) <= at_ms
     }
 
     /// `flush.ms` is over.
     pub(crate) fn time_is_up(&self) {
-        self.timed.store(false, Ordering::Release);
+        self.due_ms.store(u64::MAX, Ordering::Release);
     }
 
     /// Who is told when a round has ended, well or badly. The first one stays.
@@ -55,6 +62,6 @@ impl FlushTurn {
 
 impl fmt::Debug for FlushTurn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FlushTurn").field("queued", &self.queued).field("timed", &self.timed).finish()
+        f.debug_struct("FlushTurn").field("queued", &self.queued).field("due_ms", &self.due_ms).finish()
     }
 }

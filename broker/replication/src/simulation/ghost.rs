@@ -107,8 +107,11 @@ impl Ghost {
         Ghost { seen, strict, found: None, acknowledgements: 0, cuts: 0 }
     }
 
+    /// Of what is found in one step the gravest counts.
     pub fn find(&mut self, violation: Violation, what: String) {
-        self.found.get_or_insert((violation, what));
+        if self.found.as_ref().is_none_or(|(known, _)| violation < *known) {
+            self.found = Some((violation, what));
+        }
     }
 
     pub fn found(&self) -> Option<&(Violation, String)> {

@@ -4,6 +4,7 @@
 //! `MILENA_SIM_SEED=17 cargo test -p milena-replication simulation::tests::replay -- --nocapture` replays a run in plain
 //! words.
 
+mod exchange;
 mod ghost;
 mod heal;
 mod log;
@@ -13,6 +14,7 @@ mod operator;
 mod profile;
 mod rng;
 mod rules;
+mod stages;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -21,7 +23,7 @@ mod world;
 use ghost::Violation;
 use profile::Profile;
 use rng::Rng;
-use rules::Broken;
+use rules::{Broken, Case};
 use world::World;
 
 /// How a run ended.
@@ -33,7 +35,8 @@ struct Ended {
 }
 
 /// One run: as many steps as the profile says, then healing. It ends with the first violation.
-fn run(seed: u64, profile: Option<Profile>, broken: Option<Broken>, trace: bool) -> Ended {
+fn run(seed: u64, case: Option<&Case>, trace: bool) -> Ended {
+    let broken = case.map(|case| case.broken);
     let rule = match broken {
         Some(Broken::Machine(rule)) => Some(rule),
         // It alone would make up for the other.
@@ -42,8 +45,11 @@ fn run(seed: u64, profile: Option<Profile>, broken: Option<Broken>, trace: bool)
     };
     crate::rules::switch_off(rule);
     let mut rng = Rng::new(seed);
-    let profile = profile.unwrap_or_else(|| Profile::random(&mut rng));
+    let profile = case.map_or_else(|| Profile::random(&mut rng), |case| case.profile);
     let mut world = World::new(profile, rng, broken, trace);
+    if let Some(stage) = case.and_then(|case| case.stage) {
+        stage(&mut world);
+    }
     for _ in 0..profile.steps {
         world.step();
         if world.ghost.found().is_some() || world.is_over() {

@@ -1,6 +1,8 @@
 //! The rules that are broken one at a time, and what is expected to come of it.
 
 use super::profile::{Odds, Profile};
+use super::stages;
+use super::world::World;
 use crate::rules::Rule;
 
 /// A rule that is kept by who drives the machines, or by the operator: it is broken in the simulation.
@@ -40,8 +42,16 @@ pub struct Case {
     pub name: &'static str,
     pub broken: Broken,
     pub profile: Profile,
+    /// How a run begins.
+    pub stage: Option<fn(&mut World)>,
     /// It must be found in so many runs.
     pub within: u64,
+}
+
+impl Case {
+    const fn staged(self, stage: fn(&mut World)) -> Case {
+        Case { stage: Some(stage), ..self }
+    }
 }
 
 /// Three brokers that come back soon, one partition, much to write.
@@ -81,11 +91,11 @@ const ODDS: Odds = Odds {
 };
 
 const fn machine(name: &'static str, rule: Rule, profile: Profile) -> Case {
-    Case { name, broken: Broken::Machine(rule), profile, within: 1000 }
+    Case { name, broken: Broken::Machine(rule), profile, stage: None, within: 1000 }
 }
 
 const fn case(name: &'static str, broken: Broken, profile: Profile) -> Case {
-    Case { name, broken, profile, within: 1000 }
+    Case { name, broken, profile, stage: None, within: 1000 }
 }
 
 /// Few steps, in which much happens.
@@ -103,12 +113,10 @@ const CHANGES: Profile = Profile { in_sync: 2, misjudged: 10, late: 15, lost: 5,
 /// Every rule, each with a kind of run that gives it much to do.
 pub const CASES: &[Case] = &[
     case("swap", Broken::Swap, Profile { operators: 2, ..AIMED }),
-    machine("keep_proposal", Rule::KeepProposal, Profile { in_sync: 2, misjudged: 10, late: 50, ..PROMPT }),
-    machine(
-        "refuse_lower",
-        Rule::RefuseLower,
-        Profile { late: 30, repeated: 30, odds: Odds { pause: 400, ..PROMPT.odds }, ..PROMPT },
-    ),
+    machine("keep_proposal", Rule::KeepProposal, Profile { in_sync: 2, ..PROMPT })
+        .staged(stages::late_proposal),
+    machine("refuse_lower", Rule::RefuseLower, Profile { odds: Odds { rumour: 0, ..PROMPT.odds }, ..PROMPT })
+        .staged(stages::late_fetch_of_an_earlier_epoch),
     machine(
         "own_generation",
         Rule::OwnGeneration,
@@ -121,11 +129,12 @@ pub const CASES: &[Case] = &[
             brokers: 2,
             in_sync: 2,
             min_in_sync: 1,
-            late: 40,
-            odds: Odds { disk: 500, rumour: 0, ..PROMPT.odds },
+            records: 3,
+            odds: Odds { rumour: 0, ..PROMPT.odds },
             ..PROMPT
         },
-    ),
+    )
+    .staged(stages::late_fetch_of_an_earlier_disk),
     case("fresh_generation", Broken::FreshGeneration, Profile { odds: Odds { disk: 100, ..ODDS }, ..AIMED }),
     case(
         "marker_consumed",
@@ -139,11 +148,11 @@ pub const CASES: &[Case] = &[
             brokers: 2,
             in_sync: 2,
             min_in_sync: 1,
-            misjudged: 30,
-            odds: Odds { power: 150, cut: 300, ..PROMPT.odds },
+            odds: Odds { rumour: 100, ..PROMPT.odds },
             ..PROMPT
         },
-    ),
+    )
+    .staged(stages::alone_with_a_record),
     machine("maximal_isr", Rule::MaximalIsr, CHANGES),
     machine("waits_below_min", Rule::WaitsBelowMin, Profile { misjudged: 25, ..CHANGES }),
     machine(
@@ -151,10 +160,12 @@ pub const CASES: &[Case] = &[
         Rule::WaitsForElr,
         Profile { misjudged: 25, odds: Odds { min: 200, ..ODDS }, ..CHANGES },
     ),
-    case("this_epoch", Broken::ThisEpoch, PROMPT),
+    case("this_epoch", Broken::ThisEpoch, Profile { odds: Odds { rumour: 0, ..PROMPT.odds }, ..PROMPT })
+        .staged(stages::position_of_an_earlier_epoch),
     machine("tells_from_start", Rule::TellsFromStart, AIMED),
     machine("joins_at_watermark", Rule::JoinsAtWatermark, CHANGES),
-    machine("joins_at_start", Rule::JoinsAtStart, Profile { in_sync: 2, late: 20, ..PROMPT }),
+    machine("joins_at_start", Rule::JoinsAtStart, Profile { in_sync: 2, ..PROMPT })
+        .staged(stages::committed_and_not_known),
     machine("shrink_succeeds", Rule::ShrinkSucceeds, Profile { in_sync: 3, ..CHANGES }),
     case(
         "truncate_epoch",
@@ -164,8 +175,9 @@ pub const CASES: &[Case] = &[
     case(
         "truncation_synced",
         Broken::TruncationSynced,
-        Profile { odds: Odds { power: 300, ..PROMPT.odds }, ..PROMPT },
-    ),
+        Profile { odds: Odds { rumour: 100, ..PROMPT.odds }, ..PROMPT },
+    )
+    .staged(stages::power_lost_after_a_cut),
     case(
         "clean_only",
         Broken::CleanOnly,
@@ -191,12 +203,8 @@ pub const CASES: &[Case] = &[
     machine(
         "resumes_waiting",
         Rule::ResumesWaiting,
-        Profile {
-            late: 50,
-            writes: 12,
-            odds: Odds { kill: 200, start: 1500, operator: 150, rumour: 0, ..ODDS },
-            ..CHANGES
-        },
-    ),
+        Profile { in_sync: 2, odds: Odds { operator: 500, rumour: 200, ..PROMPT.odds }, ..PROMPT },
+    )
+    .staged(stages::late_proposal_of_a_former_life),
     case("remember", Broken::Remember, Profile { odds: Odds { kill: 200, rumour: 300, ..ODDS }, ..AIMED }),
 ];

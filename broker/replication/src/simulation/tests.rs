@@ -16,7 +16,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 fn must_hold(seed: u64) -> Ended {
-    let ended = run(seed, None, None, false);
+    let ended = run(seed, None, false);
     if let Some((violation, what)) = &ended.found {
         panic!(
             "seed {seed}: {}: {what}\nreplay it: MILENA_SIM_SEED={seed} cargo test -p milena-replication \
@@ -33,7 +33,7 @@ fn replay() {
     let Some(seed) = number("MILENA_SIM_SEED") else { return };
     let rule = env::var("MILENA_SIM_RULE").ok();
     let case = rule.and_then(|rule| CASES.iter().find(|case| case.name == rule));
-    let ended = run(seed, case.map(|case| case.profile), case.map(|case| case.broken), true);
+    let ended = run(seed, case, true);
     match ended.found {
         Some((violation, what)) => println!("=> {}: {what}", violation.text()),
         None => println!("=> nothing is wrong"),
@@ -65,7 +65,7 @@ fn nothing_is_lost_in_fresh_runs() {
 
 /// How many runs it takes until something is found without that rule.
 fn runs_until_found(case: &Case, most: u64) -> Option<u64> {
-    (0..most).find(|seed| run(*seed, Some(case.profile), Some(case.broken), false).found.is_some())
+    (0..most).find(|seed| run(*seed, Some(case), false).found.is_some())
 }
 
 macro_rules! each_matters {
@@ -82,8 +82,10 @@ macro_rules! each_matters {
 }
 
 each_matters! {
-    swap own_generation fresh_generation marker_consumed maximal_isr waits_below_min waits_for_elr tells_from_start
-    joins_at_watermark shrink_succeeds truncate_epoch clean_only elr_cleared elr_generation remember
+    swap keep_proposal refuse_lower own_generation fetch_generation fresh_generation marker_consumed fresh_read
+    maximal_isr waits_below_min waits_for_elr this_epoch tells_from_start joins_at_watermark joins_at_start
+    shrink_succeeds truncate_epoch truncation_synced clean_only leader_shrinks elr_cleared elr_generation
+    resumes_waiting remember
 }
 
 /// What is found how often in so many runs without each rule, and when first; for who works on the rules.
@@ -93,9 +95,10 @@ fn survey() {
     let count = number("MILENA_SIM_SEEDS").unwrap_or(200);
     let only = env::var("MILENA_SIM_RULE").unwrap_or_default();
     for case in CASES.iter().filter(|case| case.name.contains(&only)) {
+        // By violation: how often, and in which run first.
         let mut found = BTreeMap::<_, (u64, u64)>::new();
         for seed in 0..count {
-            if let Some((violation, _)) = run(seed, Some(case.profile), Some(case.broken), false).found {
+            if let Some((violation, _)) = run(seed, Some(case), false).found {
                 found.entry(violation).or_insert((0, seed)).0 += 1;
             }
         }

@@ -153,9 +153,7 @@ impl World {
                 }
             }
         }
-        while self.net.has_arrived(self.now) {
-            self.deliver();
-        }
+        self.deliver_all();
     }
 
     fn write_to(&mut self, broker: usize) {
@@ -324,7 +322,7 @@ impl World {
         }
     }
 
-    fn end(&mut self, broker: usize) {
+    pub fn end(&mut self, broker: usize) {
         let node = &mut self.nodes[broker];
         node.process = None;
         node.paused = false;
@@ -335,7 +333,7 @@ impl World {
     }
 
     /// The machine loses power, and some of what was not synced.
-    fn lose_power(&mut self, broker: usize) {
+    pub fn lose_power(&mut self, broker: usize) {
         let before = self.before();
         self.end(broker);
         let node = &mut self.nodes[broker];
@@ -355,7 +353,7 @@ impl World {
     }
 
     /// The broker gets an empty disk.
-    fn new_disk(&mut self, broker: usize) {
+    pub fn new_disk(&mut self, broker: usize) {
         self.say(|| format!("broker {broker} gets an empty disk"));
         let before = self.before();
         self.end(broker);

@@ -22,6 +22,8 @@ pub(super) struct Expect {
     pub(super) seen_start: i64,
     /// The log start offset that a checkpoint has.
     pub(super) kept_start: i64,
+    /// A power cut took the end of a transaction, by which compaction may have gone. Its coordinator writes it again.
+    pub(super) lost_marker: bool,
     /// A truncation of everything failed half way: nothing is promised of the log.
     pub(super) given_up: bool,
 }
@@ -97,6 +99,7 @@ impl Expect {
         let (before, promised, origin) = (self.end(), self.floor, self.origin);
         let mut found = std::mem::take(&mut self.batches);
         found.append(&mut self.doubtful);
+        self.lost_marker |= found.iter().any(|batch| batch.end() > opened.end && batch.header.is_control());
         found.retain(|batch| batch.end() <= opened.end);
         let end = found.last().map_or(origin, Sent::end);
         // A log whose end is before its start holds nothing that may be read, and begins anew.

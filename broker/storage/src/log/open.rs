@@ -130,7 +130,7 @@ impl Log {
     pub fn open(
         dir: &Path,
         config: Arc<LogConfig>,
-        start: LogStart,
+        mut start: LogStart,
         now_ms: i64,
     ) -> Result<(Log, RecoveryReport), StorageError> {
         let dir: Arc<Path> = Arc::from(dir);
@@ -143,7 +143,7 @@ impl Log {
             .iter()
             .map(|(&base_offset, &size)| Arc::new(Segment::existing(&dir, base_offset, size)))
             .collect();
-        let (mut epochs, mut report) = recover(&dir, &mut segments, &config, start)?;
+        let (mut epochs, mut report) = recover(&dir, &mut segments, &config, &mut start)?;
         let mut snapshots = Snapshots::new(listing.snapshots);
         if segments.is_empty() {
             // What producers wrote last is among what is gone.
@@ -191,7 +191,7 @@ fn recover(
     dir: &Arc<Path>,
     segments: &mut Vec<Arc<Segment>>,
     config: &LogConfig,
-    start: LogStart,
+    start: &mut LogStart,
 ) -> Result<(LeaderEpochs, RecoveryReport), StorageError> {
     let mut report = RecoveryReport::default();
     let stored = LeaderEpochs::load(dir, start.mode == OpenMode::Clean)?;
@@ -214,7 +214,7 @@ fn recover(
         report.log_end_offset = found.next_offset;
         report.verified_bytes = report.verified_bytes.saturating_add(found.verified_bytes);
         at = at.saturating_add(1);
-        let lost = segments.get(at).and_then(|next| lost_end(found.next_offset, next.base_offset, start));
+        let lost = segments.get(at).and_then(|next| lost_end(found.next_offset, next.base_offset, *start));
         if let Some((bytes, reason)) = found.cut.or(lost.map(|reason| (0, reason))) {
             report.truncated_bytes = bytes;
             report.reason = Some(reason);
@@ -225,6 +225,16 @@ fn recover(
     for gone in segments.split_off(at.min(segments.len())).into_iter().rev() {
         remove_files(dir, gone.base_offset)?;
         report.removed_segments = report.removed_segments.saturating_add(1);
+    }
+    if start.mode != OpenMode::Recover
+        && !report.lost_bytes()
+        && report.log_end_offset < start.log_start_offset
+        && let Some(first) = segments.first()
+    {
+        // Nothing is missing, so nobody can have deleted so much.
+        let (wrong, end) = (start.log_start_offset, report.log_end_offset);
+        tracing::error!(log = %dir.display(), wrong, end, "DAMAGE: the log start offset in the checkpoint is behind the log's end; going on without it");
+        start.log_start_offset = first.base_offset;
     }
     if !segments.is_empty() && report.log_end_offset < start.log_start_offset {
         // Files are missing, or damage went further than deletions: nothing is left that may be read.

@@ -19,6 +19,8 @@ const MAX_ATTEMPTS: u32 = 16;
 pub(super) struct Place {
     pub(super) segment: Arc<Segment>,
     pub(super) batch: Scanned,
+    /// Base offset of the next segment: what reaches up to it is damaged.
+    pub(super) end: i64,
 }
 
 impl LogReader {
@@ -66,9 +68,17 @@ impl LogReader {
         // range, the batch found is not one that follows a deleted one.
         self.check_range(offset)?;
         let first = segments.partition_point(|segment| segment.base_offset <= offset).saturating_sub(1);
-        for segment in segments.get(first..).unwrap_or_default() {
+        let ends = segments.iter().skip(first.saturating_add(1)).map(|next| next.base_offset);
+        for (segment, end) in segments.iter().skip(first).zip(ends.chain([i64::MAX])) {
             if let Some(batch) = find_in(segment, offset)? {
-                return Ok(Some(Place { segment: segment.clone(), batch }));
+                if batch.header.last_offset() >= end {
+                    let reason = format!(
+                        "a batch up to offset {}, in a segment that ends at {end}",
+                        batch.header.last_offset()
+                    );
+                    return Err(segment.corrupt(batch.position, reason));
+                }
+                return Ok(Some(Place { segment: segment.clone(), batch, end }));
             }
         }
         Ok(None)

@@ -103,7 +103,7 @@ impl LogReader {
         if later.len() == 1 && first.aborted()?.is_empty() {
             return Ok(Vec::new());
         }
-        let Some(Place { segment, batch }) = self.find(from)? else { return Ok(Vec::new()) };
+        let Some(Place { segment, batch, .. }) = self.find(from)? else { return Ok(Vec::new()) };
         let end = batch.position.saturating_add(to_u64(len));
         let next = later.iter().find(|later| later.base_offset > segment.base_offset);
         let to = next.map_or(to, |next| next.base_offset.min(to));

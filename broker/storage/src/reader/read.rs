@@ -141,7 +141,8 @@ impl LogReader {
         if offset >= up_to || (max_bytes == 0 && !min_one_batch) {
             return Ok(None);
         }
-        let Some(Place { segment, batch }) = self.find(offset)? else { return Ok(None) };
+        let Some(Place { segment, batch, end }) = self.find(offset)? else { return Ok(None) };
+        let up_to = up_to.min(end);
         let first_len = batch.header.size_in_bytes();
         if !is_below(&batch.header, up_to) || (first_len > max_bytes && !min_one_batch) {
             return Ok(None);
@@ -207,19 +208,22 @@ fn verify(segment: &Segment, from: u64, to: u64) -> Result<(), StorageError> {
     }
 }
 
-/// Bytes of the whole batches below `up_to` at the start of `bytes`. Checksums of bytes that this process did not
-/// write are verified the first time that they are read.
+/// Bytes of the whole batches below `up_to` at the start of `bytes`, as far as their offsets rise. Checksums of bytes
+/// that this process did not write are verified the first time that they are read.
 fn whole_batches(place: &Place, bytes: &[u8], up_to: i64) -> Result<usize, StorageError> {
     let segment = &place.segment;
     let start = place.batch.position;
     let verified = segment.verified();
     let mut batches = Batches::new(bytes);
     let mut end = 0usize;
+    let up_to = up_to.min(place.end);
+    let mut next_offset = i64::MIN;
     while let Some(Ok(batch)) = batches.next() {
         let position = start.saturating_add(to_u64(end));
-        if !is_below(&batch.header, up_to) {
+        if !is_below(&batch.header, up_to) || batch.header.base_offset < next_offset {
             break;
         }
+        next_offset = batch.header.next_offset();
         if position >= verified {
             check(&batch).map_err(|reason| segment.corrupt(position, reason))?;
         }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use milena_records::TimestampType;
 
+use crate::fs::Durability;
+
 /// Kafka's topic settings, as far as the log needs them. Names, units and defaults are Kafka's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogConfig {
@@ -46,6 +48,13 @@ pub struct LogConfig {
     pub message_timestamp_type: TimestampType,
     /// `producer.id.expiration.ms` (a broker setting): idle producers are forgotten after it.
     pub producer_id_expiration_ms: i64,
+}
+
+impl LogConfig {
+    /// After a power cut the log itself tells its leader epochs, unless compaction has taken some of them.
+    pub(crate) fn epoch_durability(&self) -> Durability {
+        if self.cleanup_compact { Durability::Machine } else { Durability::Process }
+    }
 }
 
 impl Default for LogConfig {

@@ -4,9 +4,9 @@ use milena_records::{Batch, BatchHeader, Batches, HEADER_LEN, RecordsError, Time
 
 use super::{Log, replay::marker_of};
 use crate::{
-    epochs::{self, LeaderEpochs},
+    epochs::LeaderEpochs,
     error::{StorageError, is_full},
-    fs::{self, Durability},
+    fs,
     num::to_u64,
     producer::{Check, EndedTransaction, Origin},
     segment::indexed_batch,
@@ -223,21 +223,8 @@ impl Log {
         if known(&self.shared.epochs.read()) {
             return Ok(());
         }
-        let changes = {
-            let mut epochs = self.shared.epochs.write();
-            epochs.assign(epoch, start_offset);
-            epochs.take_changes()
-        };
-        let Some(content) = changes else { return Ok(()) };
-        // After a power cut the log itself tells its epochs, unless compaction has taken some of them.
-        let durability = if self.config.cleanup_compact { Durability::Machine } else { Durability::Process };
-        match self.shared.guard(epochs::store(&self.shared.dir, &content, durability)) {
-            Err(error) if error.leaves_log_intact() => {
-                self.shared.epochs.write().mark_dirty();
-                Ok(())
-            }
-            other => other,
-        }
+        self.shared.epochs.write().assign(epoch, start_offset);
+        self.shared.write_epochs(self.config.epoch_durability())
     }
 
     /// Lets readers see the batch.

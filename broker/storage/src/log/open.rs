@@ -182,6 +182,8 @@ impl Log {
         segments.iter().for_each(|segment| segment.close_file());
         let shared = Shared::new(dir, segments, offsets, epochs);
         shared.set_undecided(&producers);
+        // The next start may look at less than this one did.
+        shared.write_epochs(config.epoch_durability())?;
         Ok((Log::over(shared, config, topic_id, producers, snapshots, now_ms)?, report))
     }
 }

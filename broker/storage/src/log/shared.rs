@@ -13,8 +13,9 @@ use parking_lot::{Mutex, RwLock};
 use super::turn::FlushTurn;
 use crate::{
     dir::{Disk, Home},
-    epochs::{EpochEnd, LeaderEpochs},
+    epochs::{self, EpochEnd, LeaderEpochs},
     error::StorageError,
+    fs::Durability,
     producer::{EndedTransaction, ProducerState},
     segment::Segment,
     transactions::Undecided,
@@ -120,6 +121,19 @@ impl Shared {
 
     pub(crate) fn set_log_end_offset(&self, offset: i64) {
         self.log_end_offset.store(offset, Ordering::Release);
+    }
+
+    /// Writes the checkpoint of leader epochs, if it is behind. With a full disk it stays so until the next time.
+    pub(crate) fn write_epochs(&self, durability: Durability) -> Result<(), StorageError> {
+        let changes = self.epochs.write().take_changes();
+        let Some(content) = changes else { return Ok(()) };
+        match self.guard(epochs::store(&self.dir, &content, durability)) {
+            Err(error) if error.leaves_log_intact() => {
+                self.epochs.write().mark_dirty();
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     /// Where a leader epoch ends, not before the log starts.

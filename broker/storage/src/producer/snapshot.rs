@@ -55,10 +55,12 @@ impl ProducerState {
         let mut state = ProducerState::default();
         for _ in 0..count {
             let (producer_id, entry) = read_entry(&mut cursor)?;
-            if let Some(first_offset) = entry.current_txn_first_offset {
-                state.ongoing.insert(first_offset, producer_id);
+            let open = entry.current_txn_first_offset;
+            // Nobody writes a producer twice, nor two transactions that begin at one offset.
+            let twice = open.is_some_and(|first| state.ongoing.insert(first, producer_id).is_some());
+            if twice || state.producers.insert(producer_id, entry).is_some() {
+                return None;
             }
-            state.producers.insert(producer_id, entry);
         }
         state.expire(now_ms, expiration_ms);
         Some(state)

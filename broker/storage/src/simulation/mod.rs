@@ -13,8 +13,8 @@ mod world;
 use world::World;
 
 /// Seeds that are the same in every run, and such that are not.
-const FIXED: u64 = 150;
-const FRESH: u64 = 150;
+const FIXED: u64 = 100;
+const FRESH: u64 = 100;
 /// Operations of a case.
 const STEPS: usize = 80;
 

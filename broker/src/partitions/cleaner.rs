@@ -184,12 +184,17 @@ impl Pool {
             let before = replica.size_in_bytes();
             let cleaned = task.run(limits, self)?;
             let stats = cleaned.stats();
-            let installed = replica.with_log(|log| log.install(cleaned));
-            let Some(garbage) = installed.transpose()? else { return Ok(()) };
+            let delay = replica.config().log.file_delete_delay;
+            for part in cleaned.parts() {
+                let installed = replica.with_log(|log| log.install(part));
+                let Some(garbage) = installed.transpose()? else { return Ok(()) };
+                if garbage.segments() > 0 {
+                    remove_after(garbage, delay);
+                }
+            }
             metrics.count(&stats);
             let CleanStats { bytes_read, bytes_written, map_percent, complete } = stats;
             info!(partition = %replica.name(), bytes_before = before, bytes_after = replica.size_in_bytes(), bytes_read, bytes_written, map_percent, complete, "compacted");
-            remove_after(garbage, replica.config().log.file_delete_delay);
             if complete {
                 return Ok(());
             }

@@ -174,7 +174,9 @@ impl Model {
             }
             Err(error) => panic!("{error}"),
         };
-        self.log.install(cleaned).unwrap().remove().unwrap();
+        for part in cleaned.parts() {
+            self.log.install(part).unwrap().remove().unwrap();
+        }
         // What ends above the high watermark may go on yet.
         let ended =
             self.ended.iter().filter(|(_, marker)| *marker >= high_watermark).map(|(first, _)| *first);

@@ -50,7 +50,7 @@ impl Log {
             let shared = self.shared.clone();
             shared.guard_all(self.replace(group, at, &mut garbage))?;
         }
-        self.first_dirty = cleaned.first_dirty;
+        self.first_dirty = cleaned.first_dirty.unwrap_or(self.first_dirty);
         Ok(garbage)
     }
 

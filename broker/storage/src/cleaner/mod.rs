@@ -65,8 +65,8 @@ impl Pace for () {
 #[must_use = "the old segments stay until it is installed"]
 pub struct Cleaned {
     groups: Vec<Group>,
-    /// The next cleaning begins to look for new keys there.
-    first_dirty: i64,
+    /// The next cleaning begins to look for new keys there. None: another part follows.
+    first_dirty: Option<i64>,
     truncations: u64,
     stats: CleanStats,
 }
@@ -75,6 +75,15 @@ impl Cleaned {
     /// What it took.
     pub fn stats(&self) -> CleanStats {
         self.stats
+    }
+
+    /// The same in parts, oldest first, each to be installed before the next: whoever appends waits for one of
+    /// them at most.
+    pub fn parts(self) -> impl Iterator<Item = Cleaned> {
+        let Cleaned { groups, first_dirty, truncations, stats } = self;
+        let part = move |groups, first_dirty| Cleaned { groups, first_dirty, truncations, stats };
+        let all = groups.into_iter().map(move |group| part(vec![group], None));
+        all.chain([part(Vec::new(), first_dirty)])
     }
 }
 

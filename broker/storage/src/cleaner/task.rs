@@ -70,7 +70,7 @@ impl CleanTask {
             }
         }
         let (first_dirty, stats) = done?;
-        Ok(Cleaned { groups, first_dirty, truncations: self.truncations, stats })
+        Ok(Cleaned { groups, first_dirty: Some(first_dirty), truncations: self.truncations, stats })
     }
 
     fn clean(

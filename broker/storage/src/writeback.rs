@@ -33,11 +33,12 @@ const LAG: u64 = 256 << 10;
 /// Fewer bytes than this are not worth a write of their own.
 const LEAST: u64 = 256 << 10;
 /// Most bytes of a segment that are started at once.
-const MOST: u64 = 4 << 20;
+const MOST: u64 = 1 << 20;
 /// A write never begins or ends within a page.
 const PAGE: u64 = 4096;
-/// Bytes on their way to the disk at a time, until the broker says what its setting is.
-const DEFAULT_IN_FLIGHT: u64 = 16 << 20;
+/// Bytes on their way to the disk at a time, until the broker says what its setting is. What is on its way is waited for
+/// by the file system's journal, and appends wait for that.
+const DEFAULT_IN_FLIGHT: u64 = 1 << 20;
 
 /// The write-back of one directory.
 pub(crate) struct WriteBack {

@@ -277,9 +277,9 @@ pub const BROKER_SETTINGS: &[Setting] = &[
     setting(
         "milena.log.writeback.inflight.bytes",
         long(0),
-        "16777216",
-        "Appended records go to the disk early and steadily, so many bytes at a time, that no one has to wait for a \
-         flood later; 0 leaves it to the kernel when they go.",
+        "1048576",
+        "Appended records go to the disk early and steadily, so many bytes at a time: the more, the faster, and the \
+         longer others wait for the disk; 0 leaves it to the kernel when they go.",
     ),
     setting(
         "milena.queued.max.response.bytes",

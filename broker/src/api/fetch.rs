@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{Call, endpoint, request_wait};
 use crate::{
+    config::ReplicaSelector,
     fetch::{Answered, Asking, Fetch, TopicKey},
     node::View,
     partitions::{PartitionError, Reach},
@@ -20,6 +21,8 @@ pub const LEFT_IN_FILES: i16 = 4;
 const SESSIONS: i16 = 7;
 /// From this version on an answer's size has a limit (KIP-74).
 const LIMITED: i16 = 3;
+/// From this version on consumers tell their rack, and may read from followers (KIP-392).
+const RACKS: i16 = 11;
 /// From this version on answers name the leader to go to (KIP-951).
 const TELLS_LEADER: i16 = 16;
 
@@ -60,7 +63,10 @@ fn asking(call: &Call, request: &FetchRequest) -> Asking {
         _ => limit,
     };
     let reach = if request.isolation_level == 1 { Reach::LastStableOffset } else { Reach::HighWatermark };
-    Asking { version: call.head.api_version, reach, max_bytes }
+    let follows_racks =
+        call.head.api_version >= RACKS && call.broker.config().replica_selector == ReplicaSelector::RackAware;
+    let rack = follows_racks.then(|| Arc::from(request.rack_id.as_str()));
+    Asking { version: call.head.api_version, reach, max_bytes, rack }
 }
 
 fn answer(call: &Call, view: &View, answered: Vec<Answered>, session_id: i32) -> FetchAnswer {
@@ -79,7 +85,7 @@ fn answer(call: &Call, view: &View, answered: Vec<Answered>, session_id: i32) ->
                 log_start_offset: found.log_start_offset,
                 diverging: found.diverging,
                 leader: None,
-                preferred_read_replica: -1,
+                preferred_read_replica: found.nearer.unwrap_or(-1),
                 aborted: found.aborted,
                 records: found.records,
             },

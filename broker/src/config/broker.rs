@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::values::{Millionths, Rate, Typed, Values};
+use super::values::{Millionths, Rate, ReplicaSelector, Typed, Values};
 
 macro_rules! broker_config {
     ($($(#[$doc:meta])* $field:ident: $type:ty = $name:literal;)*) => {
@@ -43,6 +43,8 @@ broker_config! {
     max_idle: Duration = "connections.max.idle.ms";
     /// Most bytes that one fetch is answered with.
     fetch_max_bytes: usize = "fetch.max.bytes";
+    /// Whether consumers are sent to an in-sync replica in their own rack (KIP-392).
+    replica_selector: ReplicaSelector = "replica.selector.class";
     /// Most fetch sessions.
     fetch_session_slots: usize = "max.incremental.fetch.session.cache.slots";
     /// Most partitions of all fetch sessions.

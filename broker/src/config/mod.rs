@@ -6,4 +6,4 @@ mod values;
 
 pub use broker::BrokerConfig;
 pub use topic::TopicConfig;
-pub use values::Values;
+pub use values::{ReplicaSelector, Values};

@@ -127,6 +127,24 @@ impl Typed for bool {
     }
 }
 
+/// Which replica consumers read from (KIP-392).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplicaSelector {
+    /// The leader.
+    Leader,
+    /// An in-sync replica in the consumer's own rack, where there is one.
+    RackAware,
+}
+
+impl Typed for ReplicaSelector {
+    fn read(text: &str) -> ReplicaSelector {
+        match text.trim().rsplit('.').next() {
+            Some("RackAwareReplicaSelector") => ReplicaSelector::RackAware,
+            _ => ReplicaSelector::Leader,
+        }
+    }
+}
+
 impl Typed for String {
     fn read(text: &str) -> String {
         text.trim().to_owned()

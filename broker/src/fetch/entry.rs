@@ -36,7 +36,7 @@ pub struct Wanted {
 }
 
 /// What holds for all partitions of one request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Asking {
     /// Version of the request.
     pub version: i16,
@@ -44,6 +44,8 @@ pub struct Asking {
     pub reach: Reach,
     /// Most bytes of all partitions together.
     pub max_bytes: usize,
+    /// The consumer's rack, which may be empty, where it may read from followers (KIP-392).
+    pub rack: Option<Arc<str>>,
 }
 
 /// What one partition was found to have.
@@ -86,9 +88,10 @@ impl Entry {
         Entry { topic, index, wanted, found: 0, told: Told::NOTHING, watched: None }
     }
 
-    fn from(&self, reach: Reach) -> FetchFrom {
+    fn from(&self, asking: &Asking) -> FetchFrom {
         let Wanted { offset, leader_epoch, last_fetched_epoch, .. } = self.wanted;
-        FetchFrom { offset, leader_epoch, last_fetched_epoch, reach }
+        let (reach, any_replica) = (asking.reach, asking.rack.is_some());
+        FetchFrom { offset, leader_epoch, last_fetched_epoch, reach, any_replica }
     }
 
     /// Has changes of the partition mark that slot, where they do not yet.
@@ -135,7 +138,12 @@ impl Entry {
         watch: Option<Watch<'_>>,
     ) -> Outcome {
         let replica = self.watched_replica(view, watch)?;
-        let from = self.from(asking.reach);
+        let from = self.from(asking);
+        if let Some(rack) = asking.rack.as_deref()
+            && let Some(nearer) = replica.nearer_replica(&view.image, rack, from.offset)
+        {
+            return Ok(Fetched { nearer: Some(nearer), ..replica.look(from)? });
+        }
         let found = convert::fetch(asking.version, &replica, from, limits)?;
         let aborted = replica.aborted(from, &found)?;
         Ok(Fetched { aborted, ..found })
@@ -150,7 +158,7 @@ impl Entry {
         watch: Option<Watch<'_>>,
     ) -> Result<usize, PartitionError> {
         let replica = self.watched_replica(view, watch)?;
-        let from = self.from(asking.reach);
+        let from = self.from(asking);
         if exact {
             return replica.available(from, self.wanted.max_bytes);
         }
@@ -174,8 +182,8 @@ impl Entry {
         view.replica(topic, self.index)
     }
 
-    /// Notes what the client is told; answers whether that is news: records, an error, a diverging log, or
-    /// other offsets than it was told last.
+    /// Notes what the client is told; answers whether that is news: records, an error, a diverging log, a replica
+    /// that is nearer, or other offsets than it was told last.
     pub(super) fn tell(&mut self, outcome: &Outcome) -> bool {
         let Ok(found) = outcome else {
             // Once the error has gone, everything is news.
@@ -193,7 +201,7 @@ impl Entry {
         }
         let news = self.told != now;
         self.told = now;
-        news || !found.records.is_empty()
+        news || !found.records.is_empty() || found.nearer.is_some()
     }
 
     /// Whether the next look may find something without any change of the partition.

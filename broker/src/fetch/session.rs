@@ -8,7 +8,7 @@ use std::{
 use super::entry::{Asking, Entry, Outcome, TopicKey, Wanted, Watch};
 use crate::{
     node::View,
-    partitions::{Mailbox, Reach, ReadLimits},
+    partitions::{Fetched, Mailbox, Reach, ReadLimits},
 };
 
 /// From this version on an answer holds one whole batch even where it is larger than the limits (KIP-74).
@@ -46,7 +46,7 @@ pub struct Round {
     outcomes: Vec<Outcome>,
     /// Bytes of records.
     pub bytes: usize,
-    /// Whether there is an error or a diverging log, which are answered at once.
+    /// Whether there is an error or what else is answered at once.
     pub is_urgent: bool,
 }
 
@@ -189,7 +189,7 @@ impl Session {
             entry.found = outcome.as_ref().map_or(0, |found| found.records.len());
             round.bytes += entry.found;
             left = left.saturating_sub(entry.found);
-            round.is_urgent |= outcome.as_ref().map_or(true, |found| found.diverging.is_some());
+            round.is_urgent |= outcome.as_ref().map_or(true, Fetched::is_urgent);
             round.outcomes.push(outcome);
         }
         round
@@ -224,7 +224,7 @@ impl Session {
             if entry.has_more(&outcome) {
                 slot.queued = true;
                 match &outcome {
-                    Ok(found) if found.records.is_empty() && found.diverging.is_none() => {
+                    Ok(found) if found.records.is_empty() && !found.is_urgent() => {
                         starved.push(number);
                     }
                     _ => self.queue.push_back(number),

@@ -121,7 +121,11 @@ impl Partition {
         };
         follower.truncated(end);
         follower.appended(end, watermark);
-        self.high_watermark.store(follower.high_watermark(), Ordering::Release);
+        let watermark = follower.high_watermark();
+        if self.high_watermark.swap(watermark, Ordering::AcqRel) != watermark {
+            // Consumers read from followers, too (KIP-392).
+            self.high_watermark_watchers.mark();
+        }
         match done {
             Ok(()) if matches!(answer, Answer::Records { .. }) && records.is_empty() => Taken::Nothing,
             Ok(()) => Taken::Again,

@@ -6,6 +6,7 @@ use milena_protocol::{FileRange, Records};
 use milena_storage::{FileSlice, LogReader, StorageError, TimestampOffset};
 
 use super::{Partition, PartitionError};
+use crate::cluster::ClusterImage;
 
 /// From so many bytes on records are sent from their file, without coming into this process's memory. Below, the
 /// calls that this takes cost more than a copy.
@@ -33,6 +34,8 @@ pub struct FetchFrom {
     pub last_fetched_epoch: i32,
     /// How far it may read.
     pub reach: Reach,
+    /// Whether a follower may answer, too (KIP-392).
+    pub any_replica: bool,
 }
 
 /// How much one fetch takes from a partition.
@@ -61,6 +64,15 @@ pub struct Fetched {
     pub aborted: Vec<(i64, i64)>,
     /// The fetcher's log is another one: (epoch, end offset) of the last epoch up to its own that is here, too.
     pub diverging: Option<(i32, i64)>,
+    /// An in-sync replica in the consumer's rack, to read from instead (KIP-392).
+    pub nearer: Option<i32>,
+}
+
+impl Fetched {
+    /// Whether the client is told at once, however long it would wait for records.
+    pub fn is_urgent(&self) -> bool {
+        self.diverging.is_some() || self.nearer.is_some()
+    }
 }
 
 /// An offset, and the record that it belongs to.
@@ -177,7 +189,8 @@ impl Partition {
     /// As [`Partition::fetch`].
     pub fn look(&self, from: FetchFrom) -> Result<Fetched, PartitionError> {
         self.check_epoch(from.leader_epoch)?;
-        if !self.is_leader() {
+        let serves = self.is_leader() || (from.any_replica && self.follows());
+        if !serves {
             return Err(self.not_leader());
         }
         let high_watermark = self.high_watermark();
@@ -202,8 +215,34 @@ impl Partition {
             log_start_offset: start,
             end,
             diverging,
+            nearer: None,
             aborted: Vec::new(),
         })
+    }
+
+    /// Whether another broker leads and this one keeps a copy: what is below the high watermark that it knows is
+    /// committed.
+    fn follows(&self) -> bool {
+        let state = self.state();
+        state.leader.is_some_and(|leader| leader != self.me.broker)
+            && state.replicas.contains(&self.me.broker)
+    }
+
+    /// The in-sync replica in that rack that has come furthest, at least to `offset`; none where the leader itself,
+    /// which asks, is there (KIP-392).
+    pub fn nearer_replica(&self, image: &ClusterImage, rack: &str, offset: i64) -> Option<i32> {
+        let is_near =
+            |id: i32| image.live_broker(id).is_some_and(|broker| broker.rack.as_deref() == Some(rack));
+        if rack.is_empty() || !self.is_leader() || is_near(self.me.broker) {
+            return None;
+        }
+        let state = self.state();
+        let mut near = state.isr.iter().map(|member| member.broker).filter(|id| is_near(*id)).peekable();
+        // Most clients have no replica near them, and need no look at how far it has come.
+        near.peek()?;
+        let inner = self.inner.lock();
+        let leader = inner.replica.leader()?;
+        furthest(near.filter_map(|id| Some((id, leader.follower_end(id)?))), offset)
     }
 
     /// Whether the fetcher's log is another one than this, judged by the epoch of its last record (KIP-595).
@@ -331,5 +370,23 @@ impl Partition {
             return Ok((epoch, self.reader().log_end_offset()));
         }
         Ok(self.reader().epoch_end_offset(epoch).map_or((-1, -1), |end| (end.epoch, end.end_offset)))
+    }
+}
+
+/// Of replicas and their log ends the one that has come furthest and has `offset`; of several the first by number.
+fn furthest(replicas: impl Iterator<Item = (i32, i64)>, offset: i64) -> Option<i32> {
+    let there = replicas.filter(|(_, end)| *end >= offset);
+    there.max_by_key(|(id, end)| (*end, std::cmp::Reverse(*id))).map(|(id, _)| id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_replica_that_has_come_furthest_is_read_from() {
+        assert_eq!(furthest([(1, 10), (2, 30), (3, 30)].into_iter(), 10), Some(2));
+        assert_eq!(furthest([(1, 10)].into_iter(), 10), Some(1));
+        assert_eq!(furthest([(1, 10)].into_iter(), 11), None, "it has not come that far");
     }
 }

@@ -426,6 +426,15 @@ pub const BROKER_SETTINGS: &[Setting] = &[
     )
     .high()
     .restart(),
+    setting(
+        "replica.selector.class",
+        Kind::Enum(&[
+            "org.apache.kafka.common.replica.LeaderSelector",
+            "org.apache.kafka.common.replica.RackAwareReplicaSelector",
+        ]),
+        "org.apache.kafka.common.replica.LeaderSelector",
+        "Which replica consumers read from: the leader, or one in their own rack that is in sync.",
+    ),
     setting("request.timeout.ms", any_int(), "30000", "How long a broker waits for another.")
         .high()
         .restart()

@@ -48,7 +48,6 @@ pub const REFUSED: &[Refusal] = &[
     refused("principal.builder.class", PLUGIN),
     refused("process.roles", QUORUM),
     refused("remote.", "there is no tiered storage; leave it out"),
-    refused("replica.selector.class", PLUGIN),
     refused("sasl.", SECURITY),
     refused("security.", SECURITY),
     refused("ssl.", SECURITY),

@@ -1,10 +1,10 @@
 //! Logs on disk that no topic here has any more: what was deleted while this broker was away goes, what nobody
 //! knows stays where it is, unserved, and is reported (rule 12).
 
-use milena_storage::{LogDir, LogDirs, PartitionDir, StorageError};
+use milena_storage::{LogDir, LogDirs, PartitionDir, StorageError, TopicPartition};
 use tracing::{info, warn};
 
-use super::garbage::remove_directory_later;
+use super::{Hosted, garbage::remove_directory_later};
 use crate::cluster::ClusterImage;
 
 /// What became of the logs that no topic has.
@@ -16,18 +16,27 @@ pub struct Leftovers {
     pub unknown: usize,
 }
 
-/// Looks through the data directories once, with a picture that the control plane has given in full.
+/// Looks through the data directories once, with a picture that the control plane has given in full; logs that are
+/// open need no look.
 ///
 /// # Errors
 /// A directory cannot be read, or a log in it cannot be taken away.
-pub fn sort_out(dirs: &LogDirs, image: &ClusterImage) -> Result<Leftovers, StorageError> {
+pub fn sort_out(dirs: &LogDirs, image: &ClusterImage, hosted: &Hosted) -> Result<Leftovers, StorageError> {
     let mut leftovers = Leftovers::default();
-    dirs.in_service().try_for_each(|dir| sort_out_one(dir, image, &mut leftovers))?;
+    dirs.in_service().try_for_each(|dir| sort_out_one(dir, image, hosted, &mut leftovers))?;
     Ok(leftovers)
 }
 
-fn sort_out_one(dir: &LogDir, image: &ClusterImage, leftovers: &mut Leftovers) -> Result<(), StorageError> {
-    for PartitionDir { topic_partition, topic_id, path } in dir.partitions()? {
+fn sort_out_one(
+    dir: &LogDir,
+    image: &ClusterImage,
+    hosted: &Hosted,
+    leftovers: &mut Leftovers,
+) -> Result<(), StorageError> {
+    let is_open = |tp: &TopicPartition| {
+        image.topic(tp.topic()).is_some_and(|topic| hosted.partition(topic.id, tp.partition()).is_some())
+    };
+    for PartitionDir { topic_partition, topic_id, path } in dir.partitions_but(is_open)? {
         let Some(id) = topic_id.filter(|id| !image.known.contains(id)) else { continue };
         if image.deleted.contains(&id) {
             info!(partition = %topic_partition, topic_id = %id, "deleted while this broker was away");
@@ -68,7 +77,10 @@ mod tests {
         let mut image = ClusterImage::default();
         image.known.insert(ids[0]);
         image.deleted.insert(ids[1]);
-        assert_eq!(sort_out(&dirs, &image).unwrap(), Leftovers { deleted: 1, unknown: 1 });
+        assert_eq!(
+            sort_out(&dirs, &image, &Hosted::default()).unwrap(),
+            Leftovers { deleted: 1, unknown: 1 }
+        );
         let left: Vec<_> = dir.partitions().unwrap().into_iter().filter_map(|dir| dir.topic_id).collect();
         assert!(left.len() == 2 && left.contains(&ids[0]) && left.contains(&ids[2]), "{left:?}");
     }

@@ -183,7 +183,7 @@ impl Manager {
         if self.sorted_out || view.image.from_memory {
             return;
         }
-        match block_in_place(|| leftovers::sort_out(&self.dirs, &view.image)) {
+        match block_in_place(|| leftovers::sort_out(&self.dirs, &view.image, &view.hosted)) {
             Ok(found) => {
                 broker.metrics.unknown_logs.set(i64::try_from(found.unknown).unwrap_or(i64::MAX));
                 self.sorted_out = true;

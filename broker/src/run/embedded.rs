@@ -178,14 +178,17 @@ async fn start_all(
     listeners: Vec<TcpListener>,
     adopted: Adopted,
 ) -> Result<Vec<Running>, String> {
+    let alone = all_dirs.len() == 1;
     let mut starting: Vec<(Arc<Broker>, TcpListener)> = Vec::new();
     for (dirs, listener) in all_dirs.into_iter().zip(listeners) {
         let Some(dir) = dirs.opened().first() else { continue };
         let id = dir.node_id();
         let port = listener.local_addr().map_err(|error| error.to_string())?.port();
         let info = BrokerInfo { host: advertised_host(cli), port, rack: None, pod_ip: None, alive: true };
-        // Kafka's next leader epoch is above those that it knows: they stay as they are as long as nothing is lost.
-        let same_life = dir.kafka_metadata().is_some() && dir.open_mode() == OpenMode::Clean;
+        // A broker alone that was stopped in order leads on in the epochs that it had: nobody led or followed
+        // meanwhile, and Kafka's next epochs, where the directory is shared with it, are above those.
+        let in_order = dirs.opened().iter().all(|dir| dir.open_mode() == OpenMode::Clean);
+        let same_life = in_order && (alone || dir.kafka_metadata().is_some());
         let epoch = embedded.register(id, info, generation(&dirs), same_life);
         let broker = Broker::new(id, Advertised::AsRegistered, config.clone(), embedded.clone(), dirs);
         broker.set_epoch(epoch);

@@ -326,14 +326,21 @@ impl Store {
     /// Writes KafkaPartitions objects, and shows those that are written.
     fn write_partitions(&mut self, writes: Vec<ChunkWrite>) -> Result<(), FileError> {
         let cluster = self.cluster.metadata.name.clone().unwrap_or_default();
-        for write in writes {
+        let object = |write: &ChunkWrite| {
             let name = names::partitions_object(&cluster, write.chunk);
-            let object = KafkaPartitions::new(&name, write.spec.clone());
-            if let Err(error) = self.files.put(PARTITIONS, &name, &object) {
-                self.controller.chunk_failed(&write);
-                return Err(error);
-            }
-            self.assembler.apply_partitions(&object);
+            KafkaPartitions::new(&name, write.spec.clone())
+        };
+        let objects: Vec<KafkaPartitions> = writes.iter().map(object).collect();
+        let named: Vec<(&str, &KafkaPartitions)> = objects
+            .iter()
+            .map(|object| (object.metadata.name.as_deref().unwrap_or_default(), object))
+            .collect();
+        if let Err(error) = self.files.put_all(PARTITIONS, &named) {
+            writes.iter().for_each(|write| self.controller.chunk_failed(write));
+            return Err(error);
+        }
+        for (write, object) in writes.into_iter().zip(&objects) {
+            self.assembler.apply_partitions(object);
             self.controller.apply_chunk(write.chunk, write.spec);
         }
         Ok(())

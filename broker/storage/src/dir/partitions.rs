@@ -91,10 +91,22 @@ impl LogDir {
     /// # Errors
     /// The directory cannot be read.
     pub fn partitions(&self) -> Result<Vec<PartitionDir>, StorageError> {
+        self.partitions_but(|_| false)
+    }
+
+    /// The partitions on disk but those that the caller knows, of which nothing is read.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn partitions_but(
+        &self,
+        is_known: impl Fn(&TopicPartition) -> bool,
+    ) -> Result<Vec<PartitionDir>, StorageError> {
         let mut found = Vec::new();
         for (name, path) in subdirectories(&self.path)? {
             if let Some(topic_partition) = TopicPartition::parse(&name)
                 && !super::kafka::is_metadata(topic_partition.topic())
+                && !is_known(&topic_partition)
             {
                 let topic_id = metadata::read(&path)?;
                 found.push(PartitionDir { topic_partition, topic_id, path });

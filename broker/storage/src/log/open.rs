@@ -143,6 +143,9 @@ impl Log {
             .iter()
             .map(|(&base_offset, &size)| Arc::new(Segment::existing(&dir, base_offset, size)))
             .collect();
+        for segment in segments.iter().filter(|segment| !listing.indexes.contains(&segment.base_offset)) {
+            segment.note_no_index_files();
+        }
         let (mut epochs, mut report) = recover(&dir, &mut segments, &config, &mut start)?;
         let mut snapshots = Snapshots::new(listing.snapshots);
         if segments.is_empty() {

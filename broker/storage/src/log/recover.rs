@@ -72,6 +72,9 @@ pub(super) fn recover_segment(
 
 /// The last indexed position, and the indexes as they are. None: begin anew.
 fn complete(segment: &Segment) -> Result<(u64, Option<SegmentIndex>), StorageError> {
+    if !segment.has_index_files() {
+        return Ok((0, None));
+    }
     let index = SegmentIndex::load(segment.dir(), segment.base_offset, segment.size())?;
     let start = index.as_ref().and_then(|index| index.offsets.last()).map_or(0, |entry| entry.position);
     Ok((u64::from(start), index))

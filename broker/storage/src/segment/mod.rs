@@ -43,6 +43,8 @@ pub(crate) struct Segment {
     file: Mutex<Option<Arc<File>>>,
     used: AtomicBool,
     removed: AtomicBool,
+    /// Whether there may be index files. A segment that is too short for an entry has none.
+    has_index_files: AtomicBool,
     /// Loaded at first use.
     index: Mutex<Option<SegmentIndex>>,
     /// Loaded at first use.
@@ -83,10 +85,26 @@ impl Segment {
             file: Mutex::new(None),
             used: AtomicBool::new(true),
             removed: AtomicBool::new(false),
+            has_index_files: AtomicBool::new(true),
             index: Mutex::new(index),
             aborted: Mutex::new(None),
             write_back: WriteBackTurn::after(size),
         }
+    }
+
+    /// Notes that there are no index files, for whoever would look for them when the log is opened.
+    pub(crate) fn note_no_index_files(&self) {
+        self.has_index_files.store(false, Ordering::Relaxed);
+    }
+
+    /// As [`Segment::has_index_files`]; from now on there may be.
+    pub(crate) fn expect_index_files(&self) -> bool {
+        self.has_index_files.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether there may be index files.
+    pub(crate) fn has_index_files(&self) -> bool {
+        self.has_index_files.load(Ordering::Relaxed)
     }
 
     /// The log's directory.
@@ -195,6 +213,7 @@ impl Segment {
 
     /// Replaces the indexes.
     pub(crate) fn set_index(&self, index: SegmentIndex) {
+        self.has_index_files.store(true, Ordering::Relaxed);
         *self.index.lock() = Some(index);
     }
 

@@ -76,6 +76,9 @@ pub(crate) fn rebuild_index(segment: &Segment) -> Result<SegmentIndex, StorageEr
 
 /// Removes both index files.
 pub(crate) fn clear_index_files(segment: &Segment) -> Result<(), StorageError> {
+    if !segment.expect_index_files() {
+        return Ok(());
+    }
     for suffix in ["index", "timeindex"] {
         fs::remove(&segment.dir().join(file_name(segment.base_offset, suffix)))?;
     }

@@ -31,6 +31,8 @@ pub struct Metrics {
     pub replicas: Gauge,
     /// Replicas here that cannot be served: their log failed to open or to write.
     pub failed_replicas: Gauge,
+    /// Replicas here with records that were found to be unreadable since the start.
+    pub damaged_replicas: Gauge,
     /// Log directories that are out of service.
     pub offline_log_directories: Gauge,
     /// Log directories in which nothing but the reserve is left.
@@ -149,6 +151,8 @@ impl Default for Metrics {
         };
         let leaders = gauge("leader_partitions", "Partitions that this broker leads");
         let replicas = gauge("replicas", "Replicas that this broker hosts");
+        let damaged_replicas =
+            gauge("damaged_replicas", "Replicas with unreadable records, which are not served");
         let failed_replicas = gauge("failed_replicas", "Replicas whose log failed to open or to write");
         let offline_log_directories =
             gauge("offline_log_directories", "Log directories out of service: a write or a sync failed");
@@ -178,6 +182,7 @@ impl Default for Metrics {
             leaders,
             replicas,
             failed_replicas,
+            damaged_replicas,
             offline_log_directories,
             full_log_directories,
             unknown_logs,

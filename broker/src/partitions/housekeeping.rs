@@ -29,6 +29,8 @@ impl Housekeeping {
         self.since_retention += passed;
         self.since_checkpoint = self.since_checkpoint.saturating_add(passed);
         let view = broker.view();
+        let damaged = view.hosted.replicas().filter(|replica| replica.is_damaged()).count();
+        broker.metrics.damaged_replicas.set(i64::try_from(damaged).unwrap_or(i64::MAX));
         self.cleaner.look(&view.hosted, &config, &broker.metrics.cleaner, passed);
         if self.since_retention >= config.retention_check {
             self.since_retention = Duration::ZERO;

@@ -55,6 +55,8 @@ pub struct Partition {
     pub(super) durable_end: AtomicI64,
     /// When the log's trouble was told last: clients try again many times a second.
     complained_at_ms: AtomicI64,
+    /// Whether records were found that cannot be served because what is on disk is not what was written.
+    damaged: AtomicBool,
     pub(super) waiters: Waiters,
     /// Those that wait for the disk.
     pub(super) flush_waiters: Waiters,
@@ -121,6 +123,7 @@ impl Partition {
             inner: Mutex::new(Inner { log: Some(log), replica: Replica::new(me, remembered, false) }),
             leads: AtomicBool::new(false),
             complained_at_ms: AtomicI64::new(0),
+            damaged: AtomicBool::new(false),
             waiters: Waiters::default(),
             exchanges: Exchanges::default(),
             isr_queued: AtomicBool::new(false),
@@ -472,6 +475,11 @@ impl Partition {
         error
     }
 
+    /// Whether damage was found in its log since the broker started.
+    pub fn is_damaged(&self) -> bool {
+        self.damaged.load(Ordering::Relaxed)
+    }
+
     pub(super) fn storage_error(&self, error: &StorageError) -> PartitionError {
         let refused = PartitionError::storage(self.index, error);
         if matches!(error, StorageError::Reserved { .. } | StorageError::DirOffline { .. }) {
@@ -481,7 +489,13 @@ impl Partition {
         let now_ms = clock::now_ms();
         let last = self.complained_at_ms.load(Ordering::Relaxed);
         let due = now_ms.saturating_sub(last) > COMPLAINT_INTERVAL_MS;
-        if refused.code == ResponseError::KafkaStorageError && due {
+        if let StorageError::Corrupt { .. } = error {
+            self.damaged.store(true, Ordering::Relaxed);
+            if due {
+                self.complained_at_ms.store(now_ms, Ordering::Relaxed);
+                error!(partition = %self.name(), %error, "DAMAGE: records are unreadable, and are not served; look at the disk");
+            }
+        } else if refused.code == ResponseError::KafkaStorageError && due {
             self.complained_at_ms.store(now_ms, Ordering::Relaxed);
             error!(partition = %self.name(), %error, "the log cannot be used");
         }

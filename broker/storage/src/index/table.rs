@@ -174,6 +174,18 @@ impl<E: IndexEntry> IndexTable<E> {
         }))
     }
 
+    /// All entries, oldest first.
+    pub(crate) fn entries(&self, dir: &Path, base_offset: i64) -> Result<Vec<E>, StorageError> {
+        let mut entries = Vec::new();
+        if self.in_file > 0 {
+            let path = Self::path(dir, base_offset);
+            let file = fs::open(&path, Access::Read).map_err(failed("open", &path))?;
+            entries = Self::read(&file, &path, 0, self.in_file)?;
+        }
+        entries.extend_from_slice(&self.pending);
+        Ok(entries)
+    }
+
     /// The oldest entry for which `holds` is false.
     pub(crate) fn first_where_not(
         &self,
@@ -219,19 +231,6 @@ impl<E: IndexEntry> IndexTable<E> {
         self.in_file = in_file;
         self.last = kept.map(|(_, entry)| entry);
         Ok(())
-    }
-
-    /// All entries.
-    #[cfg(test)]
-    pub(crate) fn entries(&self, dir: &Path, base_offset: i64) -> Result<Vec<E>, StorageError> {
-        let mut all = Vec::new();
-        if self.in_file > 0 {
-            let path = Self::path(dir, base_offset);
-            let file = fs::open(&path, Access::Read).map_err(failed("open", &path))?;
-            all = Self::read(&file, &path, 0, self.in_file)?;
-        }
-        all.extend(&self.pending);
-        Ok(all)
     }
 
     /// Makes the file durable, if there is one.

@@ -95,7 +95,9 @@ fn find_in(segment: &Segment, offset: i64) -> Result<Option<Scanned>, StorageErr
     match walk(segment, start, size, offset)? {
         Walk::Found(batch) => return Ok(Some(batch)),
         Walk::Ended => return Ok(None),
-        Walk::Lost { position, reason } if start == 0 => return Err(segment.corrupt(position, reason)),
+        Walk::Lost { position, reason } if start == 0 || segment.index_is_repaired() => {
+            return Err(segment.corrupt(position, reason));
+        }
         Walk::Lost { .. } => {}
     }
     // Either the index or the log is damaged. A new index tells which.

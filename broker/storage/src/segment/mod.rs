@@ -45,6 +45,8 @@ pub(crate) struct Segment {
     removed: AtomicBool,
     /// Whether there may be index files. A segment that is too short for an entry has none.
     has_index_files: AtomicBool,
+    /// Whether the index was built anew because a lookup was lost: what is lost again is damage of the log.
+    repaired: AtomicBool,
     /// Loaded at first use.
     index: Mutex<Option<SegmentIndex>>,
     /// Loaded at first use.
@@ -86,6 +88,7 @@ impl Segment {
             used: AtomicBool::new(true),
             removed: AtomicBool::new(false),
             has_index_files: AtomicBool::new(true),
+            repaired: AtomicBool::new(false),
             index: Mutex::new(index),
             aborted: Mutex::new(None),
             write_back: WriteBackTurn::after(size),
@@ -220,8 +223,18 @@ impl Segment {
     /// Throws the indexes away and builds them from the log, for they led to a place where no batch begins.
     pub(crate) fn repair_index(&self) -> Result<(), StorageError> {
         let mut slot = self.index.lock();
-        *slot = Some(rebuild_index(self)?);
+        let old = match slot.as_ref() {
+            Some(index) => index.offsets.entries(&self.dir, self.base_offset)?,
+            None => Vec::new(),
+        };
+        *slot = Some(rebuild::rebuild_index_around_damage(self, &old)?);
+        self.repaired.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Whether the indexes were built from the log already.
+    pub(crate) fn index_is_repaired(&self) -> bool {
+        self.repaired.load(Ordering::Relaxed)
     }
 
     /// A position at or before the batch that contains `offset`, as near as the index knows.

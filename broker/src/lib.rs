@@ -16,6 +16,9 @@ mod groups;
 pub mod http;
 pub mod logging;
 pub mod metrics;
+#[cfg(test)]
+#[path = "../storage/tests/support/mutate.rs"]
+mod mutate;
 pub mod node;
 pub mod partitions;
 pub mod replication;

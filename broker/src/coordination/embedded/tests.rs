@@ -1,7 +1,7 @@
 use milena_storage::{Owner, TopicPartition};
 
 use super::*;
-use crate::coordination::embedded::manifest::Manifest;
+use crate::{coordination::embedded::manifest::Manifest, mutate};
 
 fn open(dir: &std::path::Path) -> Embedded {
     let embedded = Embedded::open(ObjectFiles::open(dir.to_owned()).unwrap(), Uuid::max()).unwrap();
@@ -132,4 +132,45 @@ fn a_directory_that_somebody_else_wrote_is_taken_over() {
         assert_eq!(epochs, [4, 5], "in the same life, leader epochs stay");
         assert_eq!(shown.topic("__consumer_offsets").unwrap().config["cleanup.policy"].as_str(), "compact");
     }
+}
+
+fn yaml_files(dir: &std::path::Path, found: &mut Vec<(std::path::PathBuf, Vec<u8>)>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            yaml_files(&path, found)
+        } else {
+            found.push((path.clone(), std::fs::read(&path).unwrap()))
+        }
+    }
+    found.sort();
+}
+
+/// Objects that are nearly right: they are used, or the file is refused by name.
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_that_are_nearly_right_are_used_or_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let embedded = open(dir.path());
+    embedded.create_topic(new_topic("Orders.v1", 3)).await.unwrap();
+    drop(embedded);
+    let mut files = Vec::new();
+    yaml_files(dir.path(), &mut files);
+    assert!(files.len() > 3);
+    mutate::cases(150, 150, |random| {
+        let damaged = random.below(files.len());
+        for (at, (path, content)) in files.iter().enumerate() {
+            let content = if at == damaged { mutate::mutate(random, content) } else { content.clone() };
+            std::fs::write(path, content).unwrap();
+        }
+        match Embedded::open(ObjectFiles::open(dir.path().to_owned()).unwrap(), Uuid::max()) {
+            Ok(embedded) => {
+                let _ = embedded.set_brokers(2, Config::new());
+                let info = BrokerInfo { host: None, port: 9092, rack: None, pod_ip: None, alive: true };
+                embedded.register(0, info, Generation { disk: 7, unclean_starts: 0 }, false);
+                let _ = embedded.decide();
+                let _ = image(&embedded);
+            }
+            Err(error) => assert!(error.to_string().contains(dir.path().to_str().unwrap()), "{error}"),
+        }
+    });
 }

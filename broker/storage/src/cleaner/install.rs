@@ -27,6 +27,11 @@ impl Log {
         if self.shared.truncations() != cleaned.truncations {
             return self.discard(&cleaned.groups).map(|()| garbage);
         }
+        if let Some(last) = cleaned.groups.last().and_then(|group| group.sources.last()) {
+            // One from within what is cleaned may know a transaction whose end is about to go: who went on from it
+            // would take the transaction for open.
+            self.forget_snapshots_within(last.base_offset)?;
+        }
         for mut group in cleaned.groups {
             let segments = self.shared.segments();
             let at = group

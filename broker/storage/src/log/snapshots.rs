@@ -62,6 +62,15 @@ pub(super) fn path(dir: &Path, offset: i64) -> std::path::PathBuf {
 }
 
 impl Log {
+    /// Removes the snapshots up to the end of the segment at `base_offset`.
+    pub(crate) fn forget_snapshots_within(&mut self, base_offset: i64) -> Result<(), StorageError> {
+        let segments = self.shared.segments();
+        let next = segments.iter().map(|segment| segment.base_offset).find(|base| *base > base_offset);
+        let end = next.unwrap_or(self.log_end_offset());
+        let dir = self.shared.dir.clone();
+        self.snapshots.remove_where(&dir, |offset| offset < end)
+    }
+
     /// Takes a snapshot at `offset`, the log's end. One that cannot be written, or that a power cut takes, costs time
     /// at the next start and nothing else: its checksum tells, and an older one is used. So it is written in
     /// place, not synced, and a failure is no error.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::cluster::BrokerInfo;
+use crate::{cluster::BrokerInfo, mutate};
 
 const GENERATION: Generation = Generation { disk: 10, unclean_starts: 0 };
 const LOST: Generation = Generation { disk: 10, unclean_starts: 1 };
@@ -137,6 +137,41 @@ fn another_format_is_told_apart() {
     fs::write(&path, format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()))).unwrap();
     let error = Memory::open(path, 0, GENERATION).err().unwrap();
     assert!(error.to_string().contains("format 2"), "{error}");
+}
+
+/// A file that is nearly right: it is read as far as it is right, or refused by name, and can be written again.
+#[test]
+fn a_file_that_is_nearly_right_is_read_as_far_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("memory");
+    let mut memory = open(&dir);
+    memory.remember_epoch(7);
+    let seen = image(&[topic(1, "a", &[Some(state(1, 1)), None]), topic(2, "b", &[Some(state(3, 4))])]);
+    memory.remember(&seen);
+    let whole = fs::read(&path).unwrap();
+    mutate::cases(300, 300, |random| {
+        let mut bytes = mutate::mutate(random, &whole);
+        if random.below(2) == 0 {
+            // With checksums that are right.
+            let lines = bytes.split(|byte| *byte == b'\n').filter(|line| line.len() > 9);
+            let checked = lines.flat_map(|line| {
+                let json = &line[9..];
+                [format!("{:08x} ", crc32fast::hash(json)).into_bytes(), json.to_vec(), b"\n".to_vec()]
+                    .concat()
+            });
+            bytes = checked.collect();
+        }
+        fs::write(&path, &bytes).unwrap();
+        match Memory::open(path.clone(), 0, GENERATION) {
+            Ok(mut memory) => {
+                let _ = memory.resume();
+                memory.remember(&seen);
+                let again = open(&dir).resume().unwrap();
+                assert_eq!(again.topics.len(), 2);
+            }
+            Err(error) => assert!(error.to_string().contains(path.to_str().unwrap()), "{error}"),
+        }
+    });
 }
 
 proptest! {

@@ -282,6 +282,11 @@ impl Slot {
                 return None;
             }
         };
+        if !partition.leads_in(leader_epoch) {
+            // What was read may be of a later epoch, with what stood before it cut: it does not continue that log.
+            self.state = State::Parked;
+            return None;
+        }
         if records.is_empty() && high_watermark == self.told {
             return None;
         }

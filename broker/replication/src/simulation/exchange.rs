@@ -136,6 +136,11 @@ impl World {
     pub fn receive(&mut self, message: Message) {
         match message {
             Message::Fetch { partition, life, to, fetch } => self.serve(partition, life, to, fetch),
+            Message::Tell { partition, leader, leaders_life, life, fetch }
+                if self.lives(leader, leaders_life) =>
+            {
+                self.tell(partition, life, leader, fetch);
+            }
             Message::Fetched { partition, to, life, asked, answer, records, .. } if self.lives(to, life) => {
                 self.take(partition, to, asked, answer, &records);
             }
@@ -156,22 +161,49 @@ impl World {
         self.nodes[broker].process.as_ref().is_some_and(|process| process.life == life)
     }
 
-    /// A leader takes a follower's fetch.
+    /// A leader takes a follower's fetch. What it answers it reads a little later, without a lock.
     fn serve(&mut self, partition: usize, life: u32, broker: usize, fetch: FollowerFetch) {
         let now_ms = self.now + self.nodes[broker].skew;
         let node = &mut self.nodes[broker];
         let log = &node.disk.logs[partition];
         let Some(process) = node.process.as_mut() else { return };
         let served = process.parts[partition].replica.fetch(&fetch, log, now_ms);
-        let records = match served.answer {
+        match served.answer {
             Answer::Records { .. } => {
-                let most = self.rng.within(0, self.most_records);
-                (fetch.offset..fetch.offset + most).map_while(|offset| log.record(offset)).collect()
+                let leaders_life = process.life;
+                let tell = Message::Tell { partition, leader: broker, leaders_life, life, fetch };
+                self.net.send(tell, self.now, &mut self.rng);
             }
-            _ => Vec::new(),
-        };
+            answer => self.answer(partition, life, broker, fetch, answer, Vec::new()),
+        }
+        self.publish(broker, partition);
+    }
+
+    /// A leader reads for a follower, and answers if it still leads in that epoch afterwards.
+    fn tell(&mut self, partition: usize, life: u32, broker: usize, fetch: FollowerFetch) {
+        let node = &self.nodes[broker];
+        let log = &node.disk.logs[partition];
+        let leads = node.leader(partition).is_some_and(|leader| leader.epoch() == fetch.leader_epoch);
+        if !leads && self.broken != Some(Broken::ReadsInEpoch) {
+            return;
+        }
+        let high_watermark = self.nodes[broker].process.as_ref().unwrap().parts[partition].high_watermark;
+        let answer = Answer::Records { high_watermark, log_start: log.log_start() };
+        let most = self.rng.within(0, self.most_records);
+        let records = (fetch.offset..fetch.offset + most).map_while(|offset| log.record(offset)).collect();
+        self.answer(partition, life, broker, fetch, answer, records);
+    }
+
+    fn answer(
+        &mut self,
+        partition: usize,
+        life: u32,
+        broker: usize,
+        fetch: FollowerFetch,
+        answer: Answer,
+        records: Vec<Record>,
+    ) {
         let to = usize::try_from(fetch.replica.broker).unwrap();
-        let answer = served.answer;
         self.say(|| {
             let FollowerFetch { leader_epoch, offset, last_epoch, .. } = fetch;
             let values: Vec<u32> = records.iter().map(|record| record.value).collect();
@@ -182,7 +214,6 @@ impl World {
         });
         let message = Message::Fetched { partition, from: broker, to, life, asked: fetch, answer, records };
         self.net.send(message, self.now, &mut self.rng);
-        self.publish(broker, partition);
     }
 
     /// A follower takes an answer.

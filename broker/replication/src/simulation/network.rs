@@ -23,6 +23,14 @@ pub enum Message {
         answer: Answer,
         records: Vec<Record>,
     },
+    /// A leader has taken a fetch, and is about to read what it answers.
+    Tell {
+        partition: usize,
+        leader: usize,
+        leaders_life: u32,
+        life: u32,
+        fetch: FollowerFetch,
+    },
     /// A leader's changes of some partitions, for the API server; its answer: was it done?
     Patch {
         from: usize,
@@ -137,6 +145,7 @@ impl Network {
             Message::Fetch { to, fetch, .. } => {
                 self.apart(*to, usize::try_from(fetch.replica.broker).unwrap())
             }
+            Message::Tell { .. } => false,
             Message::Fetched { from, to, .. } => self.apart(*from, *to),
             Message::Patch { from: broker, .. }
             | Message::Read { from: broker, .. }

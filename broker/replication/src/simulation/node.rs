@@ -123,10 +123,9 @@ impl World {
         node.lives += 1;
         let me = Member { broker: i32::try_from(broker).unwrap(), generation };
         let parts = node.disk.logs.iter().enumerate().map(|(at, log)| {
-            let remembered = node.disk.memory[at].as_ref().map_or(-1, |state| state.leader_epoch);
             let known = match self.broken {
                 Some(Broken::Remember) => -1,
-                _ => remembered.max(log.latest_epoch()),
+                _ => log.latest_epoch(),
             };
             Part {
                 replica: Replica::new(me, known, changed),

@@ -22,6 +22,8 @@ pub enum Broken {
     ThisEpoch,
     /// Followers truncate by epochs, not by high watermark (6).
     TruncateEpoch,
+    /// What a leader answers was read in the epoch that it was asked in (2, 6).
+    ReadsInEpoch,
     /// A truncation is synced before the next fetch (6).
     TruncationSynced,
     /// Only members of ISR and ELR are elected (7).
@@ -179,6 +181,12 @@ pub const CASES: &[Case] = &[
     )
     .staged(stages::power_lost_after_a_cut),
     case(
+        "reads_in_epoch",
+        Broken::ReadsInEpoch,
+        Profile { odds: Odds { rumour: 0, ..PROMPT.odds }, ..PROMPT },
+    )
+    .staged(stages::answer_read_late),
+    case(
         "clean_only",
         Broken::CleanOnly,
         Profile { misjudged: 20, odds: Odds { kill: 100, ..ODDS }, ..CHANGES },
@@ -190,10 +198,11 @@ pub const CASES: &[Case] = &[
             brokers: 2,
             in_sync: 2,
             min_in_sync: 1,
-            odds: Odds { power: 150, rumour: 300, ..ODDS },
-            ..AIMED
+            odds: Odds { power: 100, rumour: 200, ..PROMPT.odds },
+            ..PROMPT
         },
-    ),
+    )
+    .staged(stages::power_lost_unseen),
     case("elr_cleared", Broken::ElrCleared, Profile { misjudged: 25, ..CHANGES }),
     case(
         "elr_generation",

@@ -173,3 +173,30 @@ pub fn position_of_an_earlier_epoch(world: &mut World) {
     world.learn(other);
     world.fetch(other, 2);
 }
+
+/// A leader has taken a fetch, and is about to read what it answers when another leads, cuts its log and fills it anew.
+/// Who asked hears nothing of that.
+pub fn answer_read_late(world: &mut World) {
+    let [leader, follower, other] = world.cast()[..] else { return };
+    world.write(leader, 1);
+    world.fetch(follower, 1);
+    world.fetch_all(follower);
+    world.late(World::deliver_all);
+    world.net.cut_off.push(follower);
+    world.elect(other);
+    world.learn(other);
+    world.write(other, 3);
+    world.learn(leader);
+    world.fetch(leader, 5);
+}
+
+/// A follower's machine loses power, and the operator, which takes the leader for dead, has not seen it yet.
+pub fn power_lost_unseen(world: &mut World) {
+    let [leader, follower] = world.cast()[..] else { return };
+    (0..2).for_each(|broker| world.store.write_lease(broker, |_| {}));
+    world.operate_all(0);
+    world.write(leader, 1);
+    world.fetch(follower, 2);
+    world.lose_power(follower);
+    world.connection_refused(leader);
+}

@@ -169,6 +169,7 @@ impl World {
         let Some(message) = self.net.arrival(self.now, &mut self.rng) else { return };
         let paused = match &message {
             Message::Fetch { to, .. }
+            | Message::Tell { leader: to, .. }
             | Message::Fetched { to, .. }
             | Message::Patched { to, .. }
             | Message::IsRead { to, .. } => self.nodes[*to].paused,

@@ -147,6 +147,11 @@ impl Replica {
         self.state.as_ref()
     }
 
+    /// Whether it takes nothing but what was read from the store itself, past every cache (rule 3).
+    pub fn needs_fresh(&self) -> bool {
+        self.needs_fresh
+    }
+
     /// The lowest leader epoch that it does not refuse.
     pub fn lowest_epoch(&self) -> i32 {
         self.lowest

@@ -58,12 +58,14 @@ pub enum Message {
     Put {
         from: usize,
         life: u32,
+        id: u32,
         decided_on: usize,
         write: ChunkWrite,
     },
     IsPut {
         to: usize,
         life: u32,
+        id: u32,
         version: Option<usize>,
     },
 }

@@ -285,7 +285,6 @@ impl World {
         let shown = self.store.version(version);
         let process = self.nodes[broker].process.as_mut().unwrap();
         process.seen = process.seen.max(Some(version));
-        process.needs_read &= source != Source::Store;
         let generation = process.me.generation;
         for (partition, state) in shown.states.iter().enumerate() {
             let disk = &mut self.nodes[broker].disk;
@@ -298,6 +297,8 @@ impl World {
             disk.memory_of = generation;
             self.act_on(broker, partition, state, source);
         }
+        let process = self.process(broker);
+        process.needs_read = process.parts.iter().any(|part| part.replica.needs_fresh());
     }
 
     /// Leads, follows or does neither, as the state says.

@@ -34,6 +34,8 @@ pub struct Operator {
     shown: Vec<usize>,
     /// A write that is under way, and when it is given up.
     writing: Option<(ChunkWrite, i64)>,
+    /// Number of the last write.
+    writes: u32,
     min_in_sync: usize,
     pub paused: bool,
     /// How far its clock is off.
@@ -53,6 +55,7 @@ impl Operator {
             known: 0,
             shown: vec![0; brokers],
             writing: None,
+            writes: 0,
             min_in_sync: 0,
             paused: false,
             skew: 0,
@@ -249,8 +252,11 @@ impl World {
                 self.say(|| format!("operator {at} decides for {partition}: {text}"));
             }
         }
-        self.operators[at].writing = Some((write.clone(), now + PATIENCE_MS));
-        self.net.send(Message::Put { from: at, life, decided_on, write }, now, &mut self.rng);
+        let operator = &mut self.operators[at];
+        operator.writing = Some((write.clone(), now + PATIENCE_MS));
+        operator.writes += 1;
+        let put = Message::Put { from: at, life, id: operator.writes, decided_on, write };
+        self.net.send(put, now, &mut self.rng);
     }
 
     /// Breaks a rule of elections, if that is what this run is about.
@@ -284,8 +290,16 @@ impl World {
         }
     }
 
+    /// An answer to a write arrives; nobody waits any more for one that was given up.
+    pub fn is_put(&mut self, at: usize, life: u32, id: u32, version: Option<usize>) {
+        let operator = &self.operators[at];
+        if operator.life == life && operator.writes == id && operator.writing.is_some() {
+            self.written(at, version);
+        }
+    }
+
     /// The answer to a write, or none: what is there now is read, and goes back into the controller.
-    pub fn written(&mut self, at: usize, version: Option<usize>) {
+    fn written(&mut self, at: usize, version: Option<usize>) {
         if let Some(version) = version {
             self.operators[at].writing = None;
             return self.show_object(at, version);

@@ -189,17 +189,13 @@ impl World {
                 let version = self.store.newest();
                 self.net.send(Message::IsRead { to: from, life, version }, self.now, &mut self.rng);
             }
-            Message::Put { from, life, decided_on, write } => {
+            Message::Put { from, life, id, decided_on, write } => {
                 let before = self.store.newest();
                 let version = self.store.put(decided_on, write.spec);
                 self.judge_change(before);
-                self.net.send(Message::IsPut { to: from, life, version }, self.now, &mut self.rng);
+                self.net.send(Message::IsPut { to: from, life, id, version }, self.now, &mut self.rng);
             }
-            Message::IsPut { to, life, version } => {
-                if self.operators[to].life == life {
-                    self.written(to, version);
-                }
-            }
+            Message::IsPut { to, life, id, version } => self.is_put(to, life, id, version),
             message => self.receive(message),
         }
     }

@@ -45,6 +45,8 @@ pub struct Metrics {
     pub under_replicated: Gauge,
     /// Partitions led here with fewer in-sync replicas than `min.insync.replicas`.
     pub under_min_isr: Gauge,
+    /// Records that the slowest follower of any partition led here lacks.
+    pub replication_lag: Gauge,
     /// Changes after which fewer replicas were in sync.
     pub isr_shrinks: Counter,
     /// Changes after which more replicas were in sync, or one with another generation of its log.
@@ -167,6 +169,10 @@ impl Default for Metrics {
             "under_min_isr_partitions",
             "Partitions led here with fewer in-sync replicas than min.insync.replicas",
         );
+        let replication_lag = gauge(
+            "replication_lag_records",
+            "Records that the slowest follower of any partition led here lacks",
+        );
         let connections = gauge("connections", "Open connections");
         let coordination_reachable =
             gauge("coordination_reachable", "1 while the control plane can be reached");
@@ -188,6 +194,7 @@ impl Default for Metrics {
             unknown_logs,
             under_replicated,
             under_min_isr,
+            replication_lag,
             isr_shrinks,
             isr_expands,
             connections,
@@ -212,8 +219,9 @@ impl Metrics {
 
     /// Shows how the partitions that are led here stand.
     pub fn show_replication(&self, hosted: &Hosted) {
-        let (mut under_replicated, mut under_min_isr) = (0, 0);
+        let (mut under_replicated, mut under_min_isr, mut lag) = (0, 0, 0);
         for replica in hosted.replicas().filter(|replica| replica.is_leader()) {
+            lag = lag.max(replica.replication_lag());
             if replica.state().is_under_replicated() {
                 under_replicated += 1;
                 under_min_isr += i64::from(replica.is_under_min_isr());
@@ -221,6 +229,7 @@ impl Metrics {
         }
         self.under_replicated.set(under_replicated);
         self.under_min_isr.set(under_min_isr);
+        self.replication_lag.set(lag);
     }
 
     /// Counts a change of the ISR that has succeeded.

@@ -142,8 +142,7 @@ impl Partition {
         self.isr_queued.store(false, Ordering::Release);
         let mut inner = self.inner.lock();
         let change = inner.replica.leader_mut()?.propose(clock::now_ms(), max_lag_ms, dead)?;
-        let (old, new) = (change.old.isr.len(), change.new.isr.len());
-        info!(partition = %self.name(), state = %change.new, "proposing in-sync replicas, {old} before and {new} then");
+        debug!(partition = %self.name(), state = %change.new, "proposing in-sync replicas");
         Some(change)
     }
 
@@ -166,6 +165,14 @@ impl Partition {
     /// Whether it has to be queued for a look at its ISR; it counts as queued then, until [`Partition::propose`].
     pub fn queue_for_isr(&self) -> bool {
         !self.isr_queued.swap(true, Ordering::AcqRel)
+    }
+
+    /// How many records the slowest replica lacks, where this broker leads and has heard of it.
+    pub fn replication_lag(&self) -> i64 {
+        let inner = self.inner.lock();
+        let (Some(leader), Some(log)) = (inner.replica.leader(), &inner.log) else { return 0 };
+        let ends = leader.state().replicas.iter().filter_map(|replica| leader.follower_end(*replica));
+        ends.min().map_or(0, |slowest| log.log_end_offset().saturating_sub(slowest))
     }
 
     /// Whether this broker leads it with fewer in-sync replicas than `min.insync.replicas`.

@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use milena_replication::Outcome;
 use tokio::{
     sync::{mpsc::UnboundedReceiver, watch},
     time::{MissedTickBehavior, interval},
 };
-use tracing::debug;
+use tracing::{debug, info};
 
 use crate::{
     coordination::IsrChange,
@@ -92,6 +93,8 @@ async fn change(broker: &Broker, partitions: &[Arc<Partition>], dead: impl Fn(i3
     let changes =
         proposed.iter().map(|(partition, change)| IsrChange { key: partition.key(), change: change.clone() });
     let outcomes = broker.coordination.change_isr(changes.collect()).await;
+    let made = outcomes.iter().filter(|outcome| **outcome == Outcome::Succeeded).count();
+    info!(me = broker.id, proposed = proposed.len(), made, "in-sync replicas of partitions led here");
     for ((partition, change), outcome) in proposed.iter().zip(outcomes) {
         debug!(partition = %partition.name(), ?outcome, "in-sync replicas");
         broker.metrics.count_isr_change(change, outcome);

@@ -26,12 +26,20 @@ use suspicion::Suspects;
 pub use session::serve;
 pub use wire::is_exchange;
 
+/// Whom a replica follows, in which leader epoch.
+#[derive(Clone)]
+struct Following {
+    leader: i32,
+    epoch: i32,
+    partition: Weak<Partition>,
+}
+
 /// What a broker's replicas share.
 pub struct Replication {
     /// One task for each leader that this broker follows.
     fetchers: Mutex<HashMap<i32, mpsc::UnboundedSender<Command>>>,
     /// Who follows whom.
-    followed: Mutex<HashMap<(Uuid, i32), i32>>,
+    followed: Mutex<HashMap<(Uuid, i32), Following>>,
     /// Exchanges with followers, by broker.
     sessions: Mutex<HashMap<i32, Vec<Weak<Session>>>>,
     /// Followers whose process is gone, as far as this broker can tell.
@@ -60,17 +68,30 @@ impl Replication {
     /// A replica may follow somebody else than before, or nobody.
     pub fn assign(&self, broker: &Arc<Broker>, partition: &Arc<Partition>) {
         let key = (partition.topic_id, partition.index);
-        let leader = partition.next_fetch().map(|(leader, _)| leader);
+        let now = partition.next_fetch().map(|(leader, fetch)| Following {
+            leader,
+            epoch: fetch.leader_epoch,
+            partition: Arc::downgrade(partition),
+        });
         let mut followed = self.followed.lock();
-        let before = match leader {
-            Some(leader) => followed.insert(key, leader),
+        let before = match &now {
+            Some(now) => followed.insert(key, now.clone()),
             None => followed.remove(&key),
         };
-        if let Some(before) = before.filter(|before| Some(*before) != leader) {
-            self.tell(broker, before, Command::Leave(partition.topic_id, partition.index));
+        if let Some(before) = before {
+            let same = |now: &Following| {
+                (now.leader, now.epoch) == (before.leader, before.epoch)
+                    && now.partition.ptr_eq(&before.partition)
+            };
+            if now.as_ref().is_some_and(same) {
+                return;
+            }
+            if now.as_ref().is_none_or(|now| now.leader != before.leader) {
+                self.tell(broker, before.leader, Command::Leave(partition.topic_id, partition.index));
+            }
         }
-        if let Some(leader) = leader {
-            self.tell(broker, leader, Command::Follow(partition.clone()));
+        if let Some(now) = now {
+            self.tell(broker, now.leader, Command::Follow(partition.clone()));
         }
     }
 

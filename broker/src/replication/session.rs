@@ -33,6 +33,8 @@ use crate::{
 
 /// An exchange with nothing to say says so this often, and high watermarks with it.
 const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
+/// A broker that stops serves its followers for so long yet.
+const LAST_RECORDS: Duration = Duration::from_millis(300);
 /// Longest frame that a follower sends.
 const MAX_ASKS: usize = 1024 * 1024;
 
@@ -107,7 +109,7 @@ pub async fn serve(
         ended = session.listen(&broker, &mut read) => ended,
         ended = session.speak(&broker, &mut write) => ended,
         () = session.close.notified() => return Ok(()),
-        _ = stop.wait_for(|stop| *stop) => return Ok(()),
+        () = stopped(&mut stop) => return Ok(()),
     };
     drop(session);
     tokio::select! {
@@ -115,6 +117,13 @@ pub async fn serve(
         _ = stop.wait_for(|stop| *stop) => {}
     }
     ended
+}
+
+/// Ends a moment after the broker began to stop: what it has appended reaches its followers, and its producers hear so.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // A sender that is gone has stopped, too.
+    let _ = stop.wait_for(|stop| *stop).await;
+    sleep(LAST_RECORDS).await;
 }
 
 pub(super) fn invalid(error: WireError) -> io::Error {

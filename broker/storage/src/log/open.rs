@@ -163,7 +163,9 @@ impl Log {
                 _ => start.recovery_point.clamp(0, report.log_end_offset),
             },
         };
-        epochs.truncate_from_end(offsets.log_end);
+        // An epoch that began at the log's end has no record to tell of it; after a clean stop the checkpoint is believed.
+        let keeps_last = i64::from(start.mode == OpenMode::Clean);
+        epochs.truncate_from_end(offsets.log_end.saturating_add(keeps_last));
         epochs.truncate_from_start(start.log_start_offset);
         let range = Range { log_start: offsets.log_start, log_end: offsets.log_end };
         if start.mode == OpenMode::Recover {

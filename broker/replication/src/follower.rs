@@ -69,6 +69,8 @@ impl Follower {
             Answer::Refused(_) => FollowerStep::Ignore,
             Answer::Records { .. } => FollowerStep::Append,
             Answer::StartsLater { log_start } if log_start > log.log_end() || asked.last_epoch < 0 => {
+                // What a leader has let go of was committed.
+                self.high_watermark = self.high_watermark.max(log_start);
                 FollowerStep::StartAt(log_start)
             }
             Answer::StartsLater { .. } => FollowerStep::Ignore,

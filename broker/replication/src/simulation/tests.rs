@@ -8,21 +8,33 @@ use super::rules::{CASES, Case};
 use super::{Ended, run};
 
 /// Runs of the fixed set, and of the fresh one.
-const FIXED: u64 = 300;
-const FRESH: u64 = 300;
+const FIXED: u64 = 600;
+const FRESH: u64 = 600;
 
 fn number(variable: &str) -> Option<u64> {
     env::var(variable).ok().map(|text| text.parse().expect(variable))
 }
 
+/// Tells the seed of a run that panics.
+struct Running(u64);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let Running(seed) = self;
+            eprintln!(
+                "seed {seed}; replay it: MILENA_SIM_SEED={seed} cargo test -p milena-replication \
+                 simulation::tests::replay -- --nocapture"
+            );
+        }
+    }
+}
+
 fn must_hold(seed: u64) -> Ended {
+    let _running = Running(seed);
     let ended = run(seed, None, false);
     if let Some((violation, what)) = &ended.found {
-        panic!(
-            "seed {seed}: {}: {what}\nreplay it: MILENA_SIM_SEED={seed} cargo test -p milena-replication \
-             simulation::tests::replay -- --nocapture",
-            violation.text()
-        );
+        panic!("{}: {what}", violation.text());
     }
     ended
 }

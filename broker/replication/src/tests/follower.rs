@@ -52,6 +52,8 @@ fn begins_anew_only_behind_its_end() {
     let asked = follower.next_fetch(&log);
     assert_eq!(follower.take(&asked, &Answer::StartsLater { log_start: 8 }, &log), FollowerStep::StartAt(8));
     assert_eq!(follower.take(&asked, &Answer::StartsLater { log_start: 2 }, &log), FollowerStep::Ignore);
+    follower.truncated(8);
+    assert_eq!(follower.high_watermark(), 8, "what is gone was committed");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
@@ -38,6 +39,22 @@ impl Process {
     /// The same, with these environment variables.
     pub fn start_with(args: &[&str], variables: &[(&str, &str)]) -> Process {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Process::start_at(port, args, variables)
+    }
+
+    /// The same, on a port and as many behind it that are free, and that no other test of this process takes.
+    pub fn start_several(brokers: u16, args: &[&str]) -> Process {
+        static NEXT: AtomicU16 = AtomicU16::new(0);
+        // Below the ports that systems give to whoever asks for any, and apart from other test processes.
+        let base = 15_000 + u16::try_from(std::process::id() % 1_000).unwrap() * 16;
+        let free =
+            |port: &u16| (*port..*port + brokers).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
+        let candidate = |_| base + NEXT.fetch_add(brokers, Ordering::Relaxed);
+        let port = (0..100).map(candidate).find(free).expect("free ports");
+        Process::start_at(port, args, &[])
+    }
+
+    fn start_at(port: u16, args: &[&str], variables: &[(&str, &str)]) -> Process {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         let variables: Vec<(String, String)> =
             variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();

@@ -336,8 +336,8 @@ impl World {
         let node = &mut self.nodes[broker];
         node.boot += 1;
         node.disk.logs.iter_mut().for_each(|log| log.lose_power(&mut self.rng));
-        if self.rng.percent(30) {
-            // The disk had not taken it: a broker goes on then.
+        if !node.disk.marker && self.rng.percent(30) {
+            // The disk had not taken it: a broker goes on then. A clean stop has it there.
             node.disk.memory.fill(None);
         }
         let ends: Vec<i64> = node.disk.logs.iter().map(crate::LogView::log_end).collect();

@@ -8,9 +8,9 @@ use milena_storage::{FileSlice, LogReader, StorageError, TimestampOffset};
 use super::{Partition, PartitionError};
 use crate::cluster::ClusterImage;
 
-/// From so many bytes on records are sent from their file, without coming into this process's memory. Below, the
-/// calls that this takes cost more than a copy.
-const LEFT_IN_FILE: usize = 32 * 1024;
+/// Records of up to so many bytes are always brought into memory: the calls that sending them from their file takes
+/// cost more than the copy.
+const ALWAYS_IN_MEMORY: usize = 4 * 1024;
 
 /// How far a fetch may read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub struct ReadLimits {
     pub max_bytes: usize,
     /// Whether the first batch is given whole even where it is larger.
     pub whole_batch: bool,
+    /// Records of up to so many bytes are brought into memory; more of them are left in their file.
+    pub in_memory: usize,
 }
 
 /// What a fetch found.
@@ -156,7 +158,7 @@ impl Partition {
         let Some(slice) = located.map_err(|error| self.storage_error(&error))? else {
             return Ok(Records::NONE);
         };
-        if slice.len >= LEFT_IN_FILE {
+        if slice.len > limits.in_memory.max(ALWAYS_IN_MEMORY) {
             let FileSlice { file, position, len, changes, seen, .. } = slice;
             return Ok(Records::File(FileRange::new(file, position, len, &changes, seen)));
         }

@@ -106,6 +106,8 @@ fn is_closed(stream: &TcpStream) -> bool {
 async fn write(stream: &TcpStream, mut frame: ResponseFrame, broker: &Broker) -> io::Result<()> {
     let mut at_once = 0;
     let mut waits = None;
+    // What is before and behind records in files goes into the same packets.
+    let corked = frame.has_files() && send::cork(stream, true);
     while !frame.is_empty() {
         match send::write_some(stream, &mut frame) {
             Ok(()) => at_once += 1,
@@ -122,6 +124,9 @@ async fn write(stream: &TcpStream, mut frame: ResponseFrame, broker: &Broker) ->
             at_once = 0;
             tokio::task::yield_now().await;
         }
+    }
+    if corked {
+        send::cork(stream, false);
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use milena_protocol::{FileRange, ResponseFrame};
 use rustix::{
     fs::{Advice, fadvise, sendfile},
     io::{Errno, ReadWriteFlags, preadv2},
-    net::{SendAncillaryBuffer, SendFlags, sendmsg},
+    net::{SendAncillaryBuffer, SendFlags, sendmsg, sockopt::set_tcp_cork},
 };
 use tokio::{io::Interest, net::TcpStream, task::block_in_place};
 
@@ -27,6 +27,11 @@ pub fn write_some(stream: &TcpStream, frame: &mut ResponseFrame) -> io::Result<(
     };
     frame.advance(written);
     Ok(())
+}
+
+/// Holds back packets that are not full, or lets them go; answers whether the system does that.
+pub fn cork(stream: &TcpStream, hold: bool) -> bool {
+    set_tcp_cork(stream, hold).is_ok()
 }
 
 fn send_memory(stream: &TcpStream, frame: &ResponseFrame) -> io::Result<usize> {

@@ -63,6 +63,11 @@ impl ResponseFrame {
         self.pieces.iter().map(in_memory).sum()
     }
 
+    /// Whether a piece of it is in a file.
+    pub fn has_files(&self) -> bool {
+        self.pieces.iter().any(|piece| matches!(piece, FramePiece::File(_)))
+    }
+
     /// The next piece, where it is in a file.
     pub fn file(&self) -> Option<&FileRange> {
         match self.pieces.front() {

@@ -2,7 +2,11 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use crate::cli::LogFormat;
 
@@ -14,15 +18,16 @@ const QUIET: &str = "kube_client=off,kube_runtime=off";
 /// # Errors
 /// Levels that cannot be read.
 pub fn start(levels: &str, format: LogFormat) -> Result<(), String> {
-    let filter = EnvFilter::try_new(format!("{QUIET},{levels}"))
+    let filter = format!("{QUIET},{levels}")
+        .parse::<Targets>()
         .map_err(|error| format!("--log {levels}: {error}; allowed: error, warn, info, debug, trace"))?;
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_max_level(LevelFilter::TRACE)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     match format {
-        LogFormat::Text => builder.with_target(false).init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Text => builder.with_target(false).finish().with(filter).init(),
+        LogFormat::Json => builder.json().flatten_event(true).finish().with(filter).init(),
     }
     Ok(())
 }

@@ -2,7 +2,9 @@
 
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::{EnvFilter, filter::ParseError};
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::args::LogFormat;
 
@@ -14,14 +16,14 @@ const QUIET: &str = "kube_client=off,kube_runtime=off";
 /// # Errors
 /// When the directives do not parse.
 pub fn start(directives: &str, format: LogFormat) -> Result<(), ParseError> {
-    let filter = EnvFilter::try_new(format!("{QUIET},{directives}"))?;
+    let filter: Targets = format!("{QUIET},{directives}").parse()?;
     let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_max_level(LevelFilter::TRACE)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match format {
-        LogFormat::Text => subscriber.init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).init(),
+        LogFormat::Text => subscriber.finish().with(filter).init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).finish().with(filter).init(),
     }
     Ok(())
 }

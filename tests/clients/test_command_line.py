@@ -201,7 +201,7 @@ class TestApply:
         [
             (("partitions: 3", "partitions: 0"), "14", ["spec.partitions"]),
             (("partitions: 3", "partitions: three"), "14", ["partitions"]),
-            (("replicas: 1", "replicas: 3"), "15", ["replicas"]),
+            (("replicas: 1", "replicas: 65"), "15", ["replicas"]),
             (("retention.ms: 86400000", "retention.ms: soon"), "17", ["retention.ms", "soon"]),
             (("retention.ms: 86400000", "retention.mss: 1"), "17", ["retention.mss"]),
             (("topicName: Orders.v1", "topicName: bad name"), "24", ["topicName", "bad name"]),

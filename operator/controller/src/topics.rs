@@ -137,6 +137,14 @@ impl Controller {
         if new.is_empty() || paused.is_some_and(|paused| paused == "true") {
             return Created::Nothing;
         }
+        if object.spec.replicas > cluster.brokers {
+            let (replicas, brokers) = (object.spec.replicas, cluster.brokers);
+            let message = format!(
+                "replicas: {replicas}, and the cluster has {brokers} broker(s): use at most {brokers} replicas, or give \
+                 it more brokers"
+            );
+            return Created::Wait(Standing::not_ready("TooFewBrokers", message));
+        }
         if self.gathering.deadline().is_some() {
             let (alive, wanted) = (alive(&self.brokers, cluster.ids()), cluster.brokers);
             let message = format!(

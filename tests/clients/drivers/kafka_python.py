@@ -12,6 +12,8 @@ BOOTSTRAP = None
 PRODUCERS = {}
 MEMBERS = {}
 FLOODS = {}
+# Kafka's error code.
+REBALANCE_IN_PROGRESS = 27
 
 
 def hello(bootstrap):
@@ -170,7 +172,15 @@ def commit(name, offsets, metadata=""):
             }
         )
 
-    MEMBERS[name].run(task)
+    deadline = time.time() + 10
+    while True:
+        try:
+            return MEMBERS[name].run(task)
+        except Exception as error:
+            # During a rebalance: poll, which a member does all the time, and commit again, as the client asks for.
+            if getattr(error, "errno", None) != REBALANCE_IN_PROGRESS or time.time() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 def committed(group, topic, partition):

@@ -107,6 +107,21 @@ fn the_first_topics_wait_for_all_brokers() {
 }
 
 #[test]
+fn more_replicas_than_brokers_are_told_of() {
+    let mut world = World::new(2);
+    let mut spec = World::spec(1);
+    spec.replicas = 3;
+    world.create_with("a", spec, None);
+    world.settle();
+    assert_eq!(world.reason("a"), "TooFewBrokers");
+    assert!(world.notes.iter().any(|note| note.warning && note.message.contains("at most 2 replicas")));
+    world.set_cluster(Some(Cluster { brokers: 3, ..Cluster::default() }));
+    world.start(2, true);
+    world.settle();
+    assert_eq!(world.reason("a"), "Ready");
+}
+
+#[test]
 fn the_first_topics_do_not_wait_for_ever() {
     let mut world = coming_up(2);
     world.create("a", 2);

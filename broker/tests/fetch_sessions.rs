@@ -254,13 +254,14 @@ fn a_topic_that_goes_is_told_at_once_and_again() {
         other.ask(6, &DeleteTopicsRequest::default().with_topics(vec![state]).with_timeout_ms(5_000));
         waiting.join().unwrap()
     });
-    while news.len() < 3 {
+    // A log is closed a moment before the picture without its topic is shown: until then another may lead it.
+    let closed = [ResponseError::UnknownTopicId.code(), ResponseError::NotLeaderOrFollower.code()];
+    while news.len() < 3 || news.iter().any(|data| data.error_code != closed[0]) {
+        assert!(news.iter().all(|data| closed.contains(&data.error_code)), "{news:?}");
+        assert!(begin.elapsed() < Duration::from_secs(10), "not woken");
         news = session.fetch(topic, &[], &[]);
     }
     assert!(begin.elapsed() < Duration::from_secs(10), "not woken");
-    for data in news {
-        assert_eq!(data.error_code, ResponseError::UnknownTopicId.code());
-    }
 }
 
 #[test]

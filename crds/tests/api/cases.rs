@@ -106,7 +106,8 @@ pub const CASES: &[Case] = &[
     cluster("l", "{storage: {size: -1Gi}}").refused("must be a size above 0"),
     cluster("l", "{storage: {size: 1073741824}}"),
     cluster("l", "{storage: {size: 1Gi}, config: {listeners: x}}").refused("field not declared"),
-    cluster("l", "{storage: {size: 1Gi}, config: {default.replication.factor: 3}}").refused("use 1"),
+    cluster("l", "{storage: {size: 1Gi}, config: {default.replication.factor: 3}}"),
+    cluster("l", "{storage: {size: 1Gi}, config: {default.replication.factor: 0}}").refused("at least 1"),
     cluster("l", "{storage: {size: 1Gi}, config: {log.retention.hours: 1.5}}")
         .refused("must be of type integer,string"),
     cluster("l", "{storage: {size: 1Gi}, config: {num.partitions: '3', log.retention.hours: -1}}"),

@@ -153,10 +153,12 @@ def join(name, group, topics, session_ms=10000, auto_commit=True):
             heartbeat_interval_ms=500,
             metadata_max_age_ms=5000,
         )
-        # Known partitions first: 3.0.12 may hang for ever when they change the subscription while it joins.
         for topic in topics:
             consumer.partitions_for_topic(topic)
         consumer.subscribe(topics)
+        # Metadata of the subscription before it joins: 3.0.12 takes those that come later for a change, joins again,
+        # and may hang for ever in doing so.
+        consumer.topics()
         return consumer
 
     MEMBERS[name] = Member(opened, poll, lambda consumer: consumer.close())

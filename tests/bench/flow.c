@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "rdkafka.h"
 
@@ -118,7 +119,13 @@ static void *consume(void *argument) {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(partitions);
     for (int p = 0; p < partitions; p++) {
         int64_t low, high;
-        rd_kafka_resp_err_t error = rd_kafka_query_watermark_offsets(me->rk, topic, p, &low, &high, 20000);
+        rd_kafka_resp_err_t error;
+        /* The leader of a topic that was just made may not know yet that it leads. */
+        for (int tries = 0; tries < 20; tries++) {
+            error = rd_kafka_query_watermark_offsets(me->rk, topic, p, &low, &high, 20000);
+            if (error != RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION) break;
+            usleep(250000);
+        }
         if (error) die("watermarks", rd_kafka_err2str(error));
         rd_kafka_topic_partition_list_add(list, topic, p)->offset = high;
     }

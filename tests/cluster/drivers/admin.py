@@ -1,16 +1,17 @@
 """Administration by a Kafka client: `admin.py BOOTSTRAP COMMAND ARGUMENTS…`, an answer as JSON."""
 import json
 import sys
-import time
 
+from again import Patience
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions, NewTopic
 
 bootstrap, command, *arguments = sys.argv[1:]
+again = Patience(60)
 
 
 def admin():
-    return KafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=15000)
+    return again(lambda: KafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=15000))
 
 
 def create(name, partitions):
@@ -26,12 +27,14 @@ def delete(name):
 
 
 def topics():
-    return sorted(admin().list_topics())
+    client = admin()
+    return sorted(again(client.list_topics))
 
 
 def partitions(name):
     """Leaders by partition."""
-    found = admin().describe_topics([name])
+    client = admin()
+    found = again(lambda: client.describe_topics([name]))
     return {one["partition_index"]: one["leader_id"] for one in found[0]["partitions"]}
 
 
@@ -40,20 +43,21 @@ def configure(name, key, value):
 
 
 def produce(name, *values):
-    producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", max_block_ms=30000)
+    producer = again(lambda: KafkaProducer(bootstrap_servers=bootstrap, acks="all"))
     for value in values:
-        producer.send(name, value.encode()).get(30)
+        producer.send(name, value.encode()).get(60)
     producer.close()
 
 
 def consume(name, count, group):
     """So many values, read by a member of a group."""
-    consumer = KafkaConsumer(name, bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest")
-    values, end = [], time.monotonic() + 60
-    while len(values) < int(count) and time.monotonic() < end:
-        for records in consumer.poll(timeout_ms=500).values():
+    consumer = again(lambda: KafkaConsumer(name, bootstrap_servers=bootstrap, group_id=group,
+                                           auto_offset_reset="earliest"))
+    values = []
+    while len(values) < int(count) and not again.is_over():
+        for records in again(lambda: consumer.poll(timeout_ms=500)).values():
             values += [record.value.decode() for record in records]
-    consumer.commit()
+    again(consumer.commit)
     consumer.close()
     return values
 

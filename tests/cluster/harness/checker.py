@@ -54,7 +54,7 @@ class Checker:
 
     def check(self):
         """Every acknowledged record can be read, once."""
-        read = machine.inside(*machine.python("reader.py", self.bootstrap, self.topic), timeout=120).split()
+        read = machine.inside(*machine.python("reader.py", self.bootstrap, self.topic), timeout=150).split()
         missing = set(self.acknowledged) - set(read)
         assert not missing, f"{len(missing)} acknowledged records are lost, for example {sorted(missing)[:5]}"
         twice = [value for value, count in collections.Counter(read).items() if count > 1]

@@ -30,7 +30,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::world::{Handle, State};
 
-pub use objects::Objects;
+pub use objects::{Objects, Versions};
 pub use roster::Roster;
 
 use pulse::{Gone, Pulses};
@@ -103,14 +103,15 @@ struct Task {
 impl Task {
     /// Plans, writes, and hands back. `false`: there is more to do at once.
     async fn round(&mut self) -> bool {
-        let Some((cluster, plan)) = self.plan() else { return true };
+        let Some((cluster, plan, versions)) = self.plan() else { return true };
         let calm = plan.chunks.is_empty();
         self.count(&plan);
         self.announce(cluster.as_deref(), &plan);
         self.statuses.put(plan.topics);
         let Some(cluster) = cluster else { return true };
         let (context, handle) = (&self.context, &self.handle);
-        let writes = plan.chunks.into_iter().map(|write| carry_out(context, handle, &cluster, write));
+        let writes = plan.chunks.into_iter().zip(versions);
+        let writes = writes.map(|(write, version)| carry_out(context, handle, &cluster, write, version));
         let results: Vec<Result<(), Error>> =
             futures::stream::iter(writes).buffer_unordered(AT_ONCE).collect().await;
         let mut errors = results.into_iter().filter_map(Result::err).peekable();
@@ -133,8 +134,8 @@ impl Task {
         calm
     }
 
-    /// What to write now, and for which KafkaCluster. `None`: the cluster is to be left alone.
-    fn plan(&mut self) -> Option<(Option<Arc<KafkaCluster>>, Plan)> {
+    /// What to write now, for which KafkaCluster, and over which versions. `None`: the cluster is to be left alone.
+    fn plan(&mut self) -> Option<(Option<Arc<KafkaCluster>>, Plan, Versions)> {
         let now = self.clock.now();
         let mut guard = self.handle.state();
         let state = &mut *guard;
@@ -151,13 +152,13 @@ impl Task {
             state.controller.apply_broker(*id, Some(broker.clone()));
         }
         self.shown = brokers;
-        let plan = state.controller.plan(seconds());
+        let (plan, versions) = state.plan(seconds());
         let (summary, first) = (summarize(state), !std::mem::replace(&mut state.planned, true));
         if first || self.told != summary {
             self.told = summary;
             self.handle.wake_objects.notify_one();
         }
-        Some((state.cluster.clone(), plan))
+        Some((state.cluster.clone(), plan, versions))
     }
 
     fn count(&self, plan: &Plan) {
@@ -227,8 +228,8 @@ async fn carry_out(
     handle: &Handle,
     cluster: &KafkaCluster,
     write: ChunkWrite,
+    version: Option<String>,
 ) -> Result<(), Error> {
-    let version = handle.state().objects.version(write.chunk);
     let result = objects::write(context, cluster, version, &write).await;
     match result {
         Ok(object) => {

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
 use kube::core::ObjectMeta;
 use kube::{Api, ResourceExt as _};
-use milena_controller::{ChunkWrite, Cluster};
+use milena_controller::{ChunkWrite, Cluster, Plan};
 use milena_crds::partitions::KafkaPartitions;
 use milena_crds::{KafkaCluster, names};
 
@@ -34,13 +35,24 @@ impl Objects {
         self.known.len()
     }
 
-    /// The resourceVersion that a write is to be tested against.
+    /// The resourceVersion of an object as it was last seen.
     pub fn version(&self, chunk: u32) -> Option<String> {
         self.known.get(&chunk).map(|known| known.version.clone())
     }
 }
 
+/// The resourceVersions that the writes of a plan are to be tested against, in their order.
+pub type Versions = Vec<Option<String>>;
+
 impl State {
+    /// What to write now, and the versions of the objects that it was decided on. They are taken here: what a watch
+    /// brings before the write has a newer version, over which an old decision must not be written (rule 1).
+    pub fn plan(&mut self, now: Timestamp) -> (Plan, Versions) {
+        let plan = self.controller.plan(now);
+        let versions = plan.chunks.iter().map(|write| self.objects.version(write.chunk)).collect();
+        (plan, versions)
+    }
+
     /// A KafkaPartitions object as a watch or an answer shows it.
     pub fn apply_chunk(&mut self, object: KafkaPartitions) {
         let Some(chunk) = names::chunk_of_object(&object.spec.cluster, &object.name_any()) else { return };

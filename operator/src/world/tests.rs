@@ -75,6 +75,32 @@ fn an_older_version_of_partitions_is_passed_over() {
 }
 
 #[test]
+fn a_write_is_tested_against_the_version_that_was_decided_on() {
+    let (world, _) = world();
+    world.cluster(Change::Applied(cluster()));
+    world.topic(Change::Applied(topic("sample", 2)));
+    let chunk = |version, isr: &str| -> KafkaPartitions {
+        let state = format!("replicas=0,1 leader=0 leaderEpoch=3 partitionEpoch={version} isr={isr} elr=");
+        let key = "00000000-0000-0000-0000-000000000002/0";
+        object(
+            "KafkaPartitions",
+            "demo-0",
+            version,
+            json!({ "cluster": CLUSTER, "partitions": { key: state } }),
+        )
+    };
+    world.chunk(Change::Applied(chunk(7, "0.9f2c41d7-0,1.11d09ac2-0")));
+    world.topic(Change::Deleted(topic("sample", 2)));
+    let handle = known(&world).unwrap();
+    let (plan, versions) = handle.state().plan("2026-01-01T00:00:00Z".parse().unwrap());
+    // Before the plan is carried out, the leader's change of the ISR is seen.
+    world.chunk(Change::Applied(chunk(9, "0.9f2c41d7-0")));
+    assert_eq!(plan.chunks.len(), 1);
+    assert_eq!(versions, [Some("7".to_owned())], "over version 9 it would take the change back");
+    assert_eq!(handle.state().objects.version(0).as_deref(), Some("9"));
+}
+
+#[test]
 fn partitions_of_an_earlier_cluster_are_not_taken_over() {
     let (world, _) = world();
     world.cluster(Change::Applied(cluster()));

@@ -1,6 +1,7 @@
 """Log directories: what is made durable, and what a disk that fails takes with it."""
 
 import json
+import os
 import re
 import shutil
 import threading
@@ -122,9 +123,8 @@ def test_a_disk_that_fails_takes_only_its_partitions(three_disks, admin_of, name
     def produce(text):
         """What each partition answers."""
         with wire.Connection(broker.bootstrap) as connection:
-            return {
-                f"{name}-{index}": connection.produce_once(name, index, wire.batch([text])) for index in range(partitions)
-            }
+            batch = wire.batch([text])
+            return {f"{name}-{index}": connection.produce_once(name, index, batch) for index in range(partitions)}
 
     assert {code for code, _ in produce(b"before").values()} == {0}
     disks[1].fail()
@@ -223,7 +223,8 @@ def test_a_replica_moves_while_it_is_written_and_read(start_broker, admin_of, tm
         with wire.Connection(broker.bootstrap) as connection:
             assert connection.alter_replica_log_dirs(str(to), topic, 0) == 0
         # Kafka's tool shows copies under way and where partitions are.
-        wait.until(lambda: f"{topic}-0" in directories(broker)[to][1] and not futures(broker), 60, "the end of the move")
+        there = f"{topic}-0"
+        wait.until(lambda: there in directories(broker)[to][1] and not futures(broker), 60, "the end of the move")
 
     for topic in (name, f"{name}-bulk", name):
         start = place(topic)
@@ -293,3 +294,24 @@ def test_a_failed_disk_gives_its_leadership_up(three_brokers, admin_of, name):
     assert broker.process.poll() is None
     read = admin.consume(name, partitions=range(partitions), count=60 + partitions, timeout=30)
     assert {b"%d" % index for index in range(60)} <= {record.value for record in read}
+
+
+def test_a_disk_that_cannot_be_read_gives_its_leadership_up(three_brokers, admin_of, name):
+    """Nothing is written any more: a fetch finds out that the disk is gone, and others lead what lay on it."""
+    broker, disk = three_brokers
+    admin, partitions, records = admin_of(broker), 6, 240
+    admin.call("create_topic", topic=name, partitions=partitions, replicas=3)
+    # More than is sent from memory.
+    values = [Record(b"%d" % index + b"x" * 20000, partition=index % partitions) for index in range(records)]
+    admin.produce(name, values, acks="all")
+    logs = list(disk.path.glob(f"{name}-*/*.log"))
+    assert logs, "some of it is on the disk"
+    os.sync()
+    for log in logs:
+        with log.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    disk.fail()
+    read = admin.consume(name, partitions=range(partitions), count=records, timeout=60)
+    assert sorted(record.value for record in read) == sorted(record.value for record in values)
+    assert broker.output().count("LOG DIRECTORY OUT OF SERVICE") == 1
+    assert broker.process.poll() is None

@@ -355,6 +355,8 @@ impl Manager {
             }
             Err(error) => {
                 error!(partition = %tp, %error, "cannot be opened; tried again every {RETRY_TICKS} s");
+                // What the disk refuses here it refuses to others, too.
+                dir.fail(&error);
                 None
             }
         }

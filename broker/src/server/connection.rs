@@ -118,7 +118,12 @@ async fn write(stream: &TcpStream, mut frame: ResponseFrame, broker: &Broker) ->
                 waiting.holds(frame.memory());
                 until_writable(stream, broker).await?;
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                if let Some(path) = frame.file().and_then(|range| send::path_of(range.file())) {
+                    broker.dirs.opened().iter().for_each(|dir| dir.read_failed(&path, &error));
+                }
+                return Err(error);
+            }
         }
         if at_once == WRITES_AT_ONCE {
             at_once = 0;

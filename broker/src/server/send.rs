@@ -1,6 +1,6 @@
 //! Writes frames to a socket: memory by vectored writes, ranges of files by sendfile.
 
-use std::{io, num::NonZeroU64};
+use std::{fs::File, io, num::NonZeroU64, os::fd::AsRawFd as _, path::PathBuf};
 
 use milena_protocol::{FileRange, ResponseFrame};
 use rustix::{
@@ -27,6 +27,11 @@ pub fn write_some(stream: &TcpStream, frame: &mut ResponseFrame) -> io::Result<(
     };
     frame.advance(written);
     Ok(())
+}
+
+/// Where an open file lies; none where the system does not say, or it is there no more.
+pub fn path_of(file: &File) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
 }
 
 /// Holds back packets that are not full, or lets them go; answers whether the system does that.

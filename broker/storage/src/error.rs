@@ -165,6 +165,31 @@ impl StorageError {
 }
 
 impl StorageError {
+    /// A sync that failed, whatever the reason: a file system that allocates late, or has a quota, may find only then
+    /// that there is no room, and drops what it had taken.
+    pub(crate) fn not_synced(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+        source: io::Error,
+    ) -> StorageError {
+        StorageError::Io { action, path: path.into(), source }
+    }
+
+    /// Whether there was no room, be it found late.
+    pub(crate) fn says_full(&self) -> bool {
+        match self {
+            StorageError::DiskFull { .. } => true,
+            StorageError::Io { source, .. } => is_full(source),
+            _ => false,
+        }
+    }
+
+    /// Whether a read failed because the disk did. A file that is gone may have been taken away.
+    pub(crate) fn is_failed_read(&self) -> bool {
+        let gone = |source: &io::Error| source.kind() == io::ErrorKind::NotFound;
+        self.is_failed_disk() && !matches!(self, StorageError::Io { source, .. } if gone(source))
+    }
+
     /// Whether nothing was written, and the same may succeed later: no room on disk, no file descriptor, no memory.
     pub(crate) fn leaves_log_intact(&self) -> bool {
         use rustix::io::Errno;

@@ -163,7 +163,7 @@ fn whole_file_system(disk: &Disk, tasks: Vec<FlushTask>) {
     match disk.sync_all() {
         Ok(()) => {}
         // Anybody's: each of our files knows whether it was one of its writes.
-        Err(StorageError::DiskFull { .. }) => return each_file(prepared.into_iter().map(|(task, _)| task)),
+        Err(error) if error.says_full() => return each_file(prepared.into_iter().map(|(task, _)| task)),
         // Whose write was lost is not known.
         Err(error) => return disk.fail(&error.to_string()),
     }

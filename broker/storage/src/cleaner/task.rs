@@ -15,7 +15,7 @@ use crate::{
     config::LogConfig,
     epochs,
     error::StorageError,
-    fs::{self, Durability, failed},
+    fs::{self, Durability, not_synced},
     log::{Shared, marker_of},
     producer::LastRecord,
     segment::{Scan, Segment, file_name},
@@ -123,7 +123,7 @@ impl CleanTask {
         let ends = self.sources.iter().skip(1).map(|next| next.base_offset).chain([self.sources_end]);
         for (segment, _) in self.sources.iter().zip(ends).filter(|(_, end)| *end > point) {
             let file = segment.file()?;
-            self.shared.guard_all(fs::sync_data(&file).map_err(failed("sync", &segment.path())))?;
+            self.shared.guard_all(fs::sync_data(&file).map_err(not_synced("sync", &segment.path())))?;
         }
         Ok(())
     }

@@ -149,6 +149,7 @@ impl LogDir {
             mode: self.open_mode(),
             recovery_point: self.checkpoints.recovery_points.get(tp),
             log_start_offset: self.checkpoints.log_start_offsets.get(tp),
+            may_have_gaps: self.kafka_metadata().is_some(),
         }
     }
 

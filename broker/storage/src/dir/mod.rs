@@ -24,6 +24,7 @@ pub use room::Space;
 pub use set::LogDirs;
 
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -226,6 +227,15 @@ impl LogDir {
         }
     }
 
+    /// Takes the directory out of service, where a file in it could not be read by who sends it as it lies there. Another
+    /// error than one of the disk, or a file of another place, is nothing to it.
+    pub fn read_failed(&self, file: &Path, source: &io::Error) {
+        let is_mine = || std::fs::canonicalize(&self.path).is_ok_and(|mine| file.starts_with(mine));
+        if source.raw_os_error() == Some(libc::EIO) && is_mine() {
+            self.disk.fail(&format!("cannot read {}: {source}", file.display()));
+        }
+    }
+
     /// Calls `listener` once, from any thread, when the directory goes out of service. The first listener stays.
     pub fn on_failure(&self, listener: impl Fn() + Send + Sync + 'static) {
         self.disk.on_failure(Box::new(listener));
@@ -238,5 +248,7 @@ impl Drop for LogDir {
     }
 }
 
+#[cfg(test)]
+mod failures;
 #[cfg(test)]
 mod tests;

@@ -225,7 +225,12 @@ impl LogDir {
         self.checkpoints.note(tp, end, start)?;
         let path = self.partition_path(tp);
         fs::rename_dir(future.dir(), &path)?;
-        let start = LogStart { mode: OpenMode::Clean, recovery_point: end, log_start_offset: start };
+        let start = LogStart {
+            mode: OpenMode::Clean,
+            recovery_point: end,
+            log_start_offset: start,
+            may_have_gaps: false,
+        };
         let opened =
             fs::sync_dir(&self.path).and_then(|()| Log::open(&path, future.config().clone(), start, now_ms));
         match opened {

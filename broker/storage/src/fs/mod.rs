@@ -45,6 +45,14 @@ pub(crate) fn failed<'a>(
     move |source| StorageError::io(action, path, source)
 }
 
+/// As [`failed`] for a sync: a full disk is no excuse, for what the kernel had taken may be gone.
+pub(crate) fn not_synced<'a>(
+    action: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(io::Error) -> StorageError + 'a {
+    move |source| StorageError::not_synced(action, path, source)
+}
+
 /// Opens a file.
 pub(crate) fn open(path: &Path, access: Access) -> io::Result<File> {
     os::open(path, access)
@@ -130,14 +138,14 @@ pub(crate) fn drop_cache(file: &File) -> io::Result<()> {
 /// Makes a file durable, if there is one.
 pub(crate) fn sync_existing(path: &Path) -> Result<(), StorageError> {
     match open_existing(path)? {
-        Some(file) => os::sync_data(&file).map_err(failed("sync", path)),
+        Some(file) => os::sync_data(&file).map_err(not_synced("sync", path)),
         None => Ok(()),
     }
 }
 
 /// Makes creations, renames and removals in a directory durable.
 pub(crate) fn sync_dir(path: &Path) -> Result<(), StorageError> {
-    os::sync_dir(path).map_err(failed("sync directory", path))
+    os::sync_dir(path).map_err(not_synced("sync directory", path))
 }
 
 /// Opens a directory, for [`sync_fs`].
@@ -148,7 +156,7 @@ pub(crate) fn open_dir(path: &Path) -> io::Result<File> {
 /// Makes everything on the file system of an open directory durable. An error may be that of a write at any time since
 /// the directory was opened: each is told once to each file that was open then.
 pub(crate) fn sync_fs(dir: &File, path: &Path) -> Result<(), StorageError> {
-    os::sync_fs(dir).map_err(failed("sync the file system of", path))
+    os::sync_fs(dir).map_err(not_synced("sync the file system of", path))
 }
 
 /// Size of the file system of an open directory, and what of it may still be written.

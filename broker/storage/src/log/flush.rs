@@ -9,7 +9,7 @@ use super::{Log, shared::Shared};
 use crate::{
     epochs,
     error::StorageError,
-    fs::{self, Durability, failed},
+    fs::{self, Durability, not_synced},
     index::{IndexTable, OffsetEntry, TimeEntry},
     segment::Segment,
 };
@@ -118,7 +118,7 @@ impl FlushTask {
 }
 
 fn sync_log(segment: &Segment) -> Result<(), StorageError> {
-    fs::sync_data(&*segment.file()?).map_err(failed("sync", &segment.path()))
+    fs::sync_data(&*segment.file()?).map_err(not_synced("sync", &segment.path()))
 }
 
 impl Log {

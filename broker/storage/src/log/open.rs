@@ -50,6 +50,9 @@ pub struct LogStart {
     pub recovery_point: i64,
     /// Records below it were deleted (`log-start-offset-checkpoint`).
     pub log_start_offset: i64,
+    /// Apache Kafka may have compacted the log: it leaves gaps between the last record of a segment and the next segment,
+    /// which say nothing of records that are missing.
+    pub may_have_gaps: bool,
 }
 
 /// What opening a log had to do.
@@ -271,6 +274,7 @@ fn lost_end(end: i64, next: i64, start: LogStart) -> Option<String> {
     // A segment begins where the one before ends, unless offsets are too far apart for one (`Log::roll_if_needed`).
     let missing = next.saturating_sub(end);
     let lost = start.mode == OpenMode::Recover
+        && !start.may_have_gaps
         && next > start.recovery_point
         && (1..=i64::from(i32::MAX)).contains(&missing);
     lost.then(|| format!("the segment ends at offset {end}, the next one begins at {next}"))

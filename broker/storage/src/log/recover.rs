@@ -3,7 +3,7 @@
 use crate::{
     epochs::LeaderEpochs,
     error::StorageError,
-    fs::{self, failed},
+    fs::{self, failed, not_synced},
     index::{IndexTable, OffsetEntry, SegmentIndex, TimeEntry},
     segment::{IndexBuilder, ScanEnd, Segment, clear_index_files},
 };
@@ -216,7 +216,7 @@ fn cut(segment: &Segment, size: u64) -> Result<(), StorageError> {
     let file = segment.file()?;
     let path = segment.path();
     fs::set_len(&file, size).map_err(failed("truncate", &path))?;
-    fs::sync_all(&file).map_err(failed("sync", &path))?;
+    fs::sync_all(&file).map_err(not_synced("sync", &path))?;
     segment.set_size(size);
     Ok(())
 }

@@ -230,6 +230,14 @@ impl Shared {
         }
     }
 
+    /// Takes the directory out of service where a read failed because the disk did: it would go on leading what it
+    /// cannot give to anybody.
+    pub(crate) fn note_failed_read(&self, error: &StorageError) {
+        if let Some(disk) = self.disk.get().filter(|_| error.is_failed_read()) {
+            disk.fail(&error.to_string());
+        }
+    }
+
     /// A sync failed. Even with a full disk: the kernel may have forgotten what it could not write.
     pub(crate) fn sync_failed(&self, error: &StorageError) {
         self.poison(error);

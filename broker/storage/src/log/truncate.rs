@@ -12,7 +12,7 @@ use super::{
 use crate::{
     epochs,
     error::StorageError,
-    fs::{self, Durability, failed},
+    fs::{self, Durability, failed, not_synced},
     num::to_u32,
     segment::Segment,
 };
@@ -64,7 +64,8 @@ impl Log {
         self.shared.set_log_end_offset(end);
         self.shared.count_truncation();
         self.shared.set_segments(kept.to_vec());
-        for segment in gone.iter().rev() {
+        // The oldest first: what a crash leaves then ends where it did, and does not begin again below its start.
+        for segment in gone.iter() {
             segment.mark_removed();
             remove_files(&self.shared.dir, segment.base_offset)?;
         }
@@ -94,7 +95,8 @@ impl Log {
     fn start_anew(&mut self, offset: i64, now_ms: i64) -> Result<(), StorageError> {
         let gone = self.shared.segments();
         self.shared.count_truncation();
-        for segment in gone.iter().rev() {
+        // The oldest first: what a crash leaves then ends where it did, and does not begin again below its start.
+        for segment in gone.iter() {
             segment.mark_removed();
             remove_files(&self.shared.dir, segment.base_offset)?;
         }
@@ -155,5 +157,5 @@ fn cut_segment(segment: &Segment, offset: i64, position: u64) -> Result<(), Stor
     let path = segment.path();
     let file = segment.file()?;
     fs::set_len(&file, position).map_err(failed("truncate", &path))?;
-    fs::sync_all(&file).map_err(failed("sync", &path))
+    fs::sync_all(&file).map_err(not_synced("sync", &path))
 }

@@ -55,7 +55,7 @@ impl LogReader {
                 || matches!(result, Err(StorageError::Deleted { .. }))
                     && self.shared.check_readable().is_ok();
             if !overtaken || attempts == MAX_ATTEMPTS {
-                return result;
+                return result.inspect_err(|error| self.shared.note_failed_read(error));
             }
             offset.map_or(Ok(()), |offset| self.check_range(offset))?;
         }

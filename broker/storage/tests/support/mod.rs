@@ -67,7 +67,7 @@ pub fn placed(bytes: &[u8], base_offset: i64, partition_leader_epoch: i32) -> Ve
 }
 
 pub fn start(mode: OpenMode, recovery_point: i64, log_start_offset: i64) -> LogStart {
-    LogStart { mode, recovery_point, log_start_offset }
+    LogStart { mode, recovery_point, log_start_offset, may_have_gaps: false }
 }
 
 pub fn open(dir: &Path, config: &Arc<LogConfig>, start: LogStart) -> (Log, RecoveryReport) {

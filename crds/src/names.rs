@@ -46,6 +46,8 @@ pub const RACK: &str = "milena.dev/rack";
 pub const LOG_GENERATION: &str = "milena.dev/log-generation";
 /// Annotation of a broker's Lease: `true` while it wants to be rid of its leadership.
 pub const DRAINING: &str = "milena.dev/draining";
+/// Annotation of a broker's Lease: the partitions that it cannot serve, as [`crate::partition::Offline`] writes them.
+pub const OFFLINE_PARTITIONS: &str = "milena.dev/offline-partitions";
 /// Annotation of a broker's Lease: version of Milena that it runs.
 pub const BROKER_VERSION: &str = "milena.dev/version";
 

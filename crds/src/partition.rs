@@ -1,5 +1,6 @@
 //! The state of one partition: its text in KafkaPartitions, and the changes that the coordination rules allow.
 
+mod offline;
 mod text;
 mod transition;
 
@@ -8,6 +9,7 @@ mod tests;
 
 use uuid::Uuid;
 
+pub use offline::Offline;
 pub use text::ParseError;
 pub use transition::{Illegal, NotPossible, check_transition};
 

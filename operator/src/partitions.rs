@@ -263,6 +263,7 @@ pub fn summarize(state: &State) -> Summary {
         offline: size(summary.offline),
         missing: summary.missing,
         brokers_in_use: summary.brokers_in_use,
+        troubled: state.roster.troubled().iter().map(|(id, offline)| (*id, offline.count())).collect(),
         version: state.roster.version(brokers),
     }
 }

@@ -39,9 +39,9 @@ pub trait Coordination: Send + Sync {
     /// change names (rule 1). Answers how each attempt ended, in the same order.
     fn change_isr(&self, changes: Vec<IsrChange>) -> BoxFuture<'_, Vec<Outcome>>;
 
-    /// Says which partitions a broker cannot serve, because their log directory is out of service: others may lead them.
-    /// Whoever has one log directory says nothing, for it ends with it.
-    fn cannot_serve(&self, _broker: i32, _partitions: BTreeSet<PartitionKey>) {}
+    /// Says which partitions a broker cannot serve, because their log directory is out of service or their logs cannot
+    /// be opened: others may lead them.
+    fn cannot_serve(&self, broker: i32, partitions: BTreeSet<PartitionKey>);
 
     /// Deletes the KafkaTopic object of that topic, and no other that took its name since.
     fn delete_topic(&self, id: Uuid) -> BoxFuture<'_, Result<(), Refusal>>;

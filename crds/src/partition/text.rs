@@ -18,12 +18,12 @@ pub struct ParseError {
 /// Longest piece of a wrong text that an error repeats, in characters.
 const SHOWN: usize = 200;
 
-fn wrong(what: &'static str, text: &str) -> ParseError {
+pub(super) fn wrong(what: &'static str, text: &str) -> ParseError {
     ParseError { what, text: text.chars().take(SHOWN).collect() }
 }
 
 /// Decimal digits without sign or leading zeros, so that every number has one text.
-fn number<T: FromStr>(text: &str) -> Option<T> {
+pub(super) fn number<T: FromStr>(text: &str) -> Option<T> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     if plain { text.parse().ok() } else { None }
 }

@@ -1,8 +1,8 @@
 //! What is known of brokers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use milena_crds::partition::{Generation, PartitionKey};
+use milena_crds::partition::{Generation, Offline};
 
 /// Whether a broker works, as far as anyone can tell. A hint for elections, never a fence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,8 +28,8 @@ pub struct Broker {
     pub rack: Option<String>,
     /// It wants to be rid of its leadership.
     pub draining: bool,
-    /// Partitions whose log it cannot use: their directory is out of service.
-    pub offline: BTreeSet<PartitionKey>,
+    /// Partitions whose log it cannot use.
+    pub offline: Offline,
 }
 
 /// Brokers by id. Who is missing is dead.

@@ -8,6 +8,8 @@ use kube::runtime::events::EventType;
 use kube::{Resource as _, ResourceExt as _};
 use milena_crds::cluster::{KafkaClusterStatus, ListenerStatus, MissingTopic};
 use milena_crds::{KafkaCluster, names};
+use std::collections::BTreeMap;
+use std::iter;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -18,6 +20,11 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::partitions::summarize;
 use crate::world::Handle;
+
+/// Whether the cluster serves.
+const READY: &str = "Ready";
+/// Whether brokers can use all of their log directories.
+const LOG_DIRECTORIES: &str = "LogDirectories";
 
 /// What the partitions' task knows that the status of the cluster tells.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,6 +39,8 @@ pub struct Summary {
     pub missing: Vec<MissingTopic>,
     /// One more than the highest id of a broker that holds a replica.
     pub brokers_in_use: i32,
+    /// Brokers that cannot serve some of their partitions, with how many that are, where that can be told.
+    pub troubled: BTreeMap<i32, Option<usize>>,
     /// The version that every broker runs, if it is one.
     pub version: Option<String>,
 }
@@ -140,11 +149,11 @@ fn judge(
 
 /// The reason that stands in the status.
 fn reason_before(cluster: &KafkaCluster) -> Option<&str> {
-    ready_condition(cluster).map(|before| before.reason.as_str())
+    condition_before(cluster, READY).map(|before| before.reason.as_str())
 }
 
-fn ready_condition(cluster: &KafkaCluster) -> Option<&Condition> {
-    cluster.status.iter().flat_map(|status| &status.conditions).find(|condition| condition.type_ == "Ready")
+fn condition_before<'a>(cluster: &'a KafkaCluster, type_: &str) -> Option<&'a Condition> {
+    cluster.status.iter().flat_map(|status| &status.conditions).find(|condition| condition.type_ == type_)
 }
 
 fn scale_down_blocked(cluster: &Resolved) -> String {
@@ -171,7 +180,7 @@ fn status(
     let bootstrap = format!("{}.{namespace}.svc:{}", names::bootstrap_service(&name), names::KAFKA_PORT);
     let id = cluster.uid().and_then(|uid| Uuid::parse_str(&uid).ok());
     KafkaClusterStatus {
-        conditions: vec![condition(cluster, verdict)],
+        conditions: iter::once(ready(cluster, verdict)).chain(trouble(cluster, &summary.troubled)).collect(),
         observed_generation: cluster.metadata.generation,
         brokers: progress.replicas,
         ready_brokers: progress.ready_replicas.unwrap_or(0),
@@ -186,17 +195,37 @@ fn status(
     }
 }
 
-/// The time of the transition stays while the status does.
-fn condition(cluster: &KafkaCluster, verdict: &Verdict) -> Condition {
+fn ready(cluster: &KafkaCluster, verdict: &Verdict) -> Condition {
     let value = if verdict.ready { "True" } else { "False" };
-    let before = ready_condition(cluster);
+    condition(cluster, READY, value, verdict.reason, verdict.message.clone())
+}
+
+/// The condition of type LogDirectories, which is there only while brokers cannot serve all that they hold.
+fn trouble(cluster: &KafkaCluster, troubled: &BTreeMap<i32, Option<usize>>) -> Option<Condition> {
+    let (first, _) = troubled.first_key_value()?;
+    let told = troubled.iter().map(|(id, count)| match count {
+        Some(count) => format!("broker {id} cannot serve {count} of its partitions"),
+        None => format!("broker {id} cannot serve its partitions"),
+    });
+    let name = cluster.name_any();
+    let message = format!(
+        "{}: a log directory failed, or logs in it cannot be opened; others lead them where they can. The log of the \
+         broker says which and why (kubectl logs {name}-{first}); mend the disk, then delete the pod",
+        told.collect::<Vec<_>>().join("; ")
+    );
+    Some(condition(cluster, LOG_DIRECTORIES, "False", "PartitionsNotServed", message))
+}
+
+/// The time of the transition stays while the status does.
+fn condition(cluster: &KafkaCluster, type_: &str, value: &str, reason: &str, message: String) -> Condition {
+    let before = condition_before(cluster, type_);
     let since =
         before.filter(|before| before.status == value).map(|before| before.last_transition_time.clone());
     Condition {
-        type_: "Ready".to_owned(),
+        type_: type_.to_owned(),
         status: value.to_owned(),
-        reason: verdict.reason.to_owned(),
-        message: verdict.message.clone(),
+        reason: reason.to_owned(),
+        message,
         observed_generation: cluster.metadata.generation,
         last_transition_time: since.unwrap_or_else(now),
     }

@@ -9,7 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use milena_controller::broker::{Broker, Brokers, Liveness};
 use milena_controller::lease::{Instant, Leases, Sight, Verdict};
-use milena_crds::names;
+use milena_crds::{names, partition::Offline};
 
 /// A Lease that says nothing of its duration lasts so long.
 const DEFAULT_DURATION: Duration = Duration::from_secs(3);
@@ -160,6 +160,12 @@ impl Roster {
         versions.all(|version| version == Some(first)).then(|| first.to_owned())
     }
 
+    /// Brokers that cannot serve some of their partitions.
+    pub fn troubled(&self) -> BTreeMap<i32, Offline> {
+        let troubled = self.facts.iter().filter(|(_, facts)| !facts.broker.offline.is_empty());
+        troubled.map(|(id, facts)| (*id, facts.broker.offline.clone())).collect()
+    }
+
     fn liveness(&self, broker: i32, now: Instant) -> Option<Liveness> {
         match self.leases.judge(now) {
             Verdict::Brokers(all) => all.get(&broker).copied(),
@@ -185,8 +191,7 @@ fn read(cluster: &str, lease: &Lease) -> Option<(i32, Facts)> {
         generation: note(names::LOG_GENERATION)?.parse().ok()?,
         rack: note(names::RACK).cloned(),
         draining: note(names::DRAINING).is_some_and(|text| text == "true"),
-        // A broker in a pod has one log directory: it ends when that fails.
-        offline: Default::default(),
+        offline: note(names::OFFLINE_PARTITIONS).and_then(|text| text.parse().ok()).unwrap_or_default(),
     };
     let acquired = spec.acquire_time.as_ref().map(|time| time.0);
     let (pod_ip, version) = (note(names::POD_IP).cloned(), note(names::BROKER_VERSION).cloned());

@@ -173,3 +173,21 @@ async fn only_a_refusal_after_a_connection_says_that_a_process_is_gone() {
     assert_eq!(gone.recv().await, Some((3, 7)));
     task.await.unwrap();
 }
+
+#[test]
+fn a_lease_that_names_partitions_is_news_and_is_believed() {
+    let mut roster = running();
+    let mut troubled = lease(0, 1, 1);
+    let text = "67e55044-10b1-426f-9247-bb680e5fe0c8/3,4";
+    troubled
+        .metadata
+        .annotations
+        .get_or_insert_default()
+        .insert("milena.dev/offline-partitions".into(), text.into());
+    assert!(roster.lease("demo", &troubled, true, SECOND), "no renewal alone");
+    let offline = roster.brokers(SECOND)[&0].offline.clone();
+    assert_eq!(offline.to_string(), text);
+    assert_eq!(roster.troubled().into_iter().collect::<Vec<_>>(), [(0, offline)]);
+    assert!(roster.lease("demo", &lease(0, 1, 2), true, 2 * SECOND));
+    assert!(roster.troubled().is_empty(), "mended");
+}

@@ -14,8 +14,11 @@ use k8s_openapi::{
 use kafka_protocol::ResponseError;
 use milena_controller::{Broker, ChunkWrite, Cluster, Controller, Liveness, Note, Plan, Removal};
 use milena_crds::{
-    KafkaCluster, KafkaClusterSpec, KafkaPartitions, KafkaTopic, KafkaTopicSpec, cluster::Storage, names,
-    partition::PartitionKey, settings::Config,
+    KafkaCluster, KafkaClusterSpec, KafkaPartitions, KafkaTopic, KafkaTopicSpec,
+    cluster::Storage,
+    names,
+    partition::{Offline, PartitionKey},
+    settings::Config,
 };
 use milena_replication::Outcome;
 use serde::{Deserialize, Serialize};
@@ -213,7 +216,7 @@ impl Store {
     /// The partitions that a broker cannot serve.
     pub fn set_offline(&mut self, id: i32, offline: BTreeSet<PartitionKey>) {
         if let Some((info, broker)) = self.brokers.get(&id).cloned() {
-            self.set_broker(id, info, Broker { offline, ..broker });
+            self.set_broker(id, info, Broker { offline: Offline::These(offline), ..broker });
         }
     }
 

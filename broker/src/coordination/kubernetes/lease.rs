@@ -14,7 +14,7 @@ use k8s_openapi::{
     api::coordination::v1::Lease, apimachinery::pkg::apis::meta::v1::OwnerReference, jiff::Timestamp,
 };
 use kube::{Api, Client, Config, Resource as _, api::PostParams};
-use milena_crds::KafkaCluster;
+use milena_crds::{KafkaCluster, partition::Offline};
 use tokio::{
     sync::watch,
     time::{MissedTickBehavior, interval, timeout},
@@ -25,23 +25,12 @@ use super::{
     MANAGER,
     outage::{Outage, causes},
 };
-use record::{DURATION, Holder, Life, epoch, next_epoch};
+use record::{DURATION, Holder, Life, Phase, Wish, epoch, next_epoch};
 
 /// How often the Lease is renewed.
 const PERIOD: Duration = Duration::from_secs(1);
 /// An attempt that takes longer is given up.
 const ATTEMPT: Duration = Duration::from_secs(2);
-
-/// What the broker is about to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// It serves.
-    Serving,
-    /// It wants to be rid of its leadership.
-    Draining,
-    /// It has stopped.
-    Stopped,
-}
 
 /// What is known of the registration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,7 +43,7 @@ pub struct Registered {
 
 /// The running registration. Dropped, it leaves the Lease to expire.
 pub struct Registration {
-    phase: watch::Sender<Phase>,
+    wish: watch::Sender<Wish>,
     state: watch::Receiver<Registered>,
 }
 
@@ -64,18 +53,18 @@ impl Registration {
     /// # Errors
     /// There is no thread to be had.
     pub fn start(config: Config, life: Life, remembered: i32) -> std::io::Result<Registration> {
-        let (phase, phases) = watch::channel(Phase::Serving);
+        let (wish, wishes) = watch::channel(Wish::default());
         let (states, state) = watch::channel(Registered::default());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new().name("lease".to_owned()).spawn(move || {
             runtime.block_on(async {
                 match Client::try_from(config) {
-                    Ok(client) => Keeper::new(client, life, remembered, states).run(phases).await,
+                    Ok(client) => Keeper::new(client, life, remembered, states).run(wishes).await,
                     Err(error) => error!(%error, "no Lease: no client can be made for the API server"),
                 }
             });
         })?;
-        Ok(Registration { phase, state })
+        Ok(Registration { wish, state })
     }
 
     /// What is known of the registration, and a signal at each change.
@@ -85,12 +74,17 @@ impl Registration {
 
     /// Tells the operator that this broker wants to be rid of its leadership.
     pub fn drain(&self) {
-        self.phase.send_replace(Phase::Draining);
+        self.wish.send_modify(|wish| wish.phase = Phase::Draining);
+    }
+
+    /// Tells the operator which partitions others are to lead.
+    pub fn cannot_serve(&self, offline: Offline) {
+        self.wish.send_if_modified(|wish| std::mem::replace(&mut wish.offline, offline.clone()) != offline);
     }
 
     /// Gives the Lease back. Ends when that is done, or has failed.
     pub async fn release(&self) {
-        self.phase.send_replace(Phase::Stopped);
+        self.wish.send_modify(|wish| wish.phase = Phase::Stopped);
         let mut state = self.state.clone();
         // The sender goes with the thread.
         while state.changed().await.is_ok() {}
@@ -140,19 +134,19 @@ impl Keeper {
         }
     }
 
-    async fn run(mut self, mut phases: watch::Receiver<Phase>) {
+    async fn run(mut self, mut wishes: watch::Receiver<Wish>) {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
-                changed = phases.changed() => if changed.is_err() { return },
+                changed = wishes.changed() => if changed.is_err() { return },
             }
-            let phase = *phases.borrow_and_update();
-            if phase == Phase::Stopped {
+            let wish = wishes.borrow_and_update().clone();
+            if wish.phase == Phase::Stopped {
                 return self.release().await;
             }
-            let done = timeout(ATTEMPT, self.keep(phase == Phase::Draining)).await;
+            let done = timeout(ATTEMPT, self.keep(&wish)).await;
             self.note(done.unwrap_or(Err(Failure::Silent)));
         }
     }
@@ -184,23 +178,23 @@ impl Keeper {
     }
 
     /// One renewal, or one attempt to register.
-    async fn keep(&mut self, draining: bool) -> Result<(), Failure> {
+    async fn keep(&mut self, wish: &Wish) -> Result<(), Failure> {
         if let Some(held) = self.held.take() {
-            match self.replace(held, self.remembered, draining).await {
+            match self.replace(held, self.remembered, wish).await {
                 Err(Failure::Api(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {}
                 done => return done,
             }
         }
-        self.register(draining).await
+        self.register(wish).await
     }
 
     /// Takes the Lease as it is in the API server now.
-    async fn register(&mut self, draining: bool) -> Result<(), Failure> {
+    async fn register(&mut self, wish: &Wish) -> Result<(), Failure> {
         let registered = self.states.borrow().epoch;
         let Some(lease) = self.leases.get_opt(&self.life.place.pod).await? else {
             // Somebody deleted it; the epoch of this life is still its own.
             let epoch = registered.unwrap_or_else(|| next_epoch(None, self.remembered));
-            return self.create(epoch, draining).await;
+            return self.create(epoch, wish).await;
         };
         let epoch = match (self.life.holder(&lease), registered) {
             (Holder::Me, _) => epoch(&lease),
@@ -211,7 +205,7 @@ impl Keeper {
             }
             _ => next_epoch(Some(&lease), self.remembered),
         };
-        self.replace(lease, epoch, draining).await
+        self.replace(lease, epoch, wish).await
     }
 
     /// Whether a Lease that another process took was not renewed for a whole duration, on this process's own clock.
@@ -227,17 +221,17 @@ impl Keeper {
         }
     }
 
-    async fn create(&mut self, epoch: i32, draining: bool) -> Result<(), Failure> {
+    async fn create(&mut self, epoch: i32, wish: &Wish) -> Result<(), Failure> {
         let cluster = self.clusters.get_opt(&self.life.place.cluster).await?.ok_or(Failure::NoCluster)?;
         let lease = self.life.first(epoch, owner(&cluster)?, Timestamp::now());
-        let lease = self.life.renewed(lease, epoch, draining, Timestamp::now());
+        let lease = self.life.renewed(lease, epoch, wish, Timestamp::now());
         let written = self.leases.create(&parameters(), &lease).await?;
         self.wrote(written);
         Ok(())
     }
 
-    async fn replace(&mut self, lease: Lease, epoch: i32, draining: bool) -> Result<(), Failure> {
-        let lease = self.life.renewed(lease, epoch, draining, Timestamp::now());
+    async fn replace(&mut self, lease: Lease, epoch: i32, wish: &Wish) -> Result<(), Failure> {
+        let lease = self.life.renewed(lease, epoch, wish, Timestamp::now());
         let written = self.leases.replace(&self.life.place.pod, &parameters(), &lease).await?;
         self.wrote(written);
         Ok(())

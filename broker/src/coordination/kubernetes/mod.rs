@@ -8,7 +8,7 @@ mod follow;
 mod index;
 mod isr;
 mod lease;
-mod memory;
+pub(crate) mod memory;
 mod outage;
 mod picture;
 mod place;
@@ -16,12 +16,12 @@ mod refusal;
 mod topics;
 mod watches;
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use kafka_protocol::ResponseError;
 use kube::{Client, Config};
-use milena_crds::partition::Generation;
+use milena_crds::partition::{Generation, Offline, PartitionKey};
 use milena_replication::Outcome;
 use parking_lot::RwLock;
 use tokio::{
@@ -161,6 +161,10 @@ impl Coordination for Kubernetes {
 
     fn change_isr(&self, changes: Vec<IsrChange>) -> BoxFuture<'_, Vec<Outcome>> {
         async move { self.isr.change(&changes).await }.boxed()
+    }
+
+    fn cannot_serve(&self, _broker: i32, partitions: BTreeSet<PartitionKey>) {
+        self.registration.cannot_serve(Offline::named(partitions));
     }
 
     fn delete_topic(&self, id: Uuid) -> BoxFuture<'_, Result<(), Refusal>> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use milena_crds::{names, partition::Generation};
 
+use super::lease::record::{Phase, Wish};
 use crate::cli::KubernetesArgs;
 
 /// A broker's place in its cluster, fixed for the life of the process.
@@ -59,14 +60,16 @@ impl Place {
     }
 
     /// Annotations of the broker's Lease. None of a value takes an annotation of a former life away.
-    pub fn annotations(&self, generation: Generation, draining: bool) -> [(&'static str, Option<String>); 6] {
+    pub fn annotations(&self, generation: Generation, wish: &Wish) -> [(&'static str, Option<String>); 7] {
+        let offline = (!wish.offline.is_empty()).then(|| wish.offline.to_string());
         [
             (names::ENDPOINT, Some(format!("{}:{}", self.host(), names::KAFKA_PORT))),
             (names::POD_IP, self.pod_ip.clone()),
             (names::RACK, self.rack.clone()),
             (names::LOG_GENERATION, Some(generation.to_string())),
             (names::BROKER_VERSION, Some(env!("CARGO_PKG_VERSION").to_owned())),
-            (names::DRAINING, draining.then(|| "true".to_owned())),
+            (names::DRAINING, (wish.phase != Phase::Serving).then(|| "true".to_owned())),
+            (names::OFFLINE_PARTITIONS, offline),
         ]
     }
 }

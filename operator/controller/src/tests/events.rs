@@ -1,4 +1,4 @@
-use milena_crds::partition::{Generation, PartitionKey};
+use milena_crds::partition::{Generation, Offline, PartitionKey};
 
 use super::World;
 use crate::{Broker, Liveness};
@@ -115,7 +115,7 @@ fn what_a_broker_cannot_serve_is_led_by_nobody_until_it_can() {
     world.settle();
     let (id, broker) = (world.id("a"), world.brokers[&0].clone());
     let key = PartitionKey { topic_id: id, partition: 1 };
-    world.set_broker(0, Broker { offline: [key].into(), ..broker.clone() });
+    world.set_broker(0, Broker { offline: Offline::named([key].into()), ..broker.clone() });
     world.settle();
     let leaders: Vec<Option<i32>> = world.states("a").iter().map(|state| state.leader).collect();
     assert_eq!(leaders, [Some(0), None], "the other one goes on");

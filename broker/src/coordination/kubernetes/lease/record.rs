@@ -7,7 +7,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference},
     jiff::Timestamp,
 };
-use milena_crds::partition::Generation;
+use milena_crds::partition::{Generation, Offline};
 
 use super::super::place::Place;
 
@@ -23,6 +23,27 @@ pub struct Life {
     pub generation: Generation,
     /// `holderIdentity`: the pod's name and something that no other process has.
     pub identity: String,
+}
+
+/// What the broker is about to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// It serves.
+    #[default]
+    Serving,
+    /// It wants to be rid of its leadership.
+    Draining,
+    /// It has stopped.
+    Stopped,
+}
+
+/// What the operator is to know of a broker that runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// What it is about to do.
+    pub phase: Phase,
+    /// Partitions that others are to lead.
+    pub offline: Offline,
 }
 
 /// Whose a Lease is, from the view of one life.
@@ -60,18 +81,18 @@ impl Life {
             owner_references: Some(vec![owner]),
             ..ObjectMeta::default()
         };
-        self.renewed(Lease { metadata, spec: None }, epoch, false, now)
+        self.renewed(Lease { metadata, spec: None }, epoch, &Wish::default(), now)
     }
 
     /// The Lease as this life wants it, over what was read: labels and annotations of others stay, and so does the
     /// resourceVersion, which makes the write a compare-and-swap.
-    pub fn renewed(&self, mut lease: Lease, epoch: i32, draining: bool, now: Timestamp) -> Lease {
+    pub fn renewed(&self, mut lease: Lease, epoch: i32, wish: &Wish, now: Timestamp) -> Lease {
         let taken_over = self.holder(&lease) != Holder::Me;
         let old = lease.spec.take().unwrap_or_default();
         lease.metadata.managed_fields = None;
         lease.metadata.labels.get_or_insert_default().extend(self.place.labels());
         let annotations = lease.metadata.annotations.get_or_insert_default();
-        for (name, value) in self.place.annotations(self.generation, draining) {
+        for (name, value) in self.place.annotations(self.generation, wish) {
             match value {
                 Some(value) => annotations.insert(name.to_owned(), value),
                 None => annotations.remove(name),
@@ -90,7 +111,7 @@ impl Life {
 
     /// The Lease as it is left at a clean stop: nobody holds it, so nobody waits for its end. The broker epoch stays.
     pub fn released(&self, lease: Lease, epoch: i32, now: Timestamp) -> Lease {
-        let mut lease = self.renewed(lease, epoch, true, now);
+        let mut lease = self.renewed(lease, epoch, &Wish { phase: Phase::Stopped, ..Wish::default() }, now);
         if let Some(spec) = &mut lease.spec {
             spec.holder_identity = None;
         }

@@ -17,6 +17,10 @@ fn life(identity: &str) -> Life {
     }
 }
 
+fn leaving() -> Wish {
+    Wish { phase: Phase::Draining, ..Wish::default() }
+}
+
 fn owner() -> OwnerReference {
     OwnerReference { kind: "KafkaCluster".into(), name: "demo".into(), ..OwnerReference::default() }
 }
@@ -44,7 +48,7 @@ fn a_renewal_changes_the_time_alone() {
     let life = life("demo-1/a");
     let first = life.first(4, owner(), Timestamp::UNIX_EPOCH);
     let later = Timestamp::from_second(1).unwrap();
-    let mut renewed = life.renewed(first.clone(), 4, false, later);
+    let mut renewed = life.renewed(first.clone(), 4, &Wish::default(), later);
     renewed.spec.as_mut().unwrap().renew_time = Some(MicroTime(Timestamp::UNIX_EPOCH));
     assert_eq!(renewed, first);
 }
@@ -53,12 +57,12 @@ fn a_renewal_changes_the_time_alone() {
 fn a_new_life_takes_over_with_a_higher_epoch_and_without_old_annotations() {
     let (old, new) = (life("demo-1/a"), life("demo-1/b"));
     let mut draining =
-        old.renewed(old.first(4, owner(), Timestamp::UNIX_EPOCH), 4, true, Timestamp::UNIX_EPOCH);
+        old.renewed(old.first(4, owner(), Timestamp::UNIX_EPOCH), 4, &leaving(), Timestamp::UNIX_EPOCH);
     draining.metadata.annotations.as_mut().unwrap().insert("mine".into(), "stays".into());
     assert_eq!(new.holder(&draining), Holder::Other { identity: "demo-1/a".into(), epoch: 4 });
     let epoch = next_epoch(Some(&draining), 0);
     let later = Timestamp::from_second(9).unwrap();
-    let taken = new.renewed(draining, epoch, false, later);
+    let taken = new.renewed(draining, epoch, &Wish::default(), later);
     assert_eq!(annotation(&taken, names::DRAINING), None);
     assert_eq!(annotation(&taken, "mine"), Some("stays"));
     let spec = taken.spec.unwrap();
@@ -80,4 +84,18 @@ fn the_epoch_is_above_what_the_disk_remembers_too() {
     assert_eq!(next_epoch(None, 7), 8);
     assert_eq!(next_epoch(None, i32::MAX), i32::MAX);
     assert_eq!(next_epoch(None, -3), 1);
+}
+
+#[test]
+fn a_lease_names_what_its_broker_cannot_serve() {
+    let life = life("demo-1/a");
+    let first = life.first(4, owner(), Timestamp::UNIX_EPOCH);
+    assert_eq!(annotation(&first, names::OFFLINE_PARTITIONS), None);
+    let text = "67e55044-10b1-426f-9247-bb680e5fe0c8/0,12";
+    let wish = Wish { offline: text.parse().unwrap(), ..Wish::default() };
+    let troubled = life.renewed(first, 4, &wish, Timestamp::UNIX_EPOCH);
+    assert_eq!(annotation(&troubled, names::OFFLINE_PARTITIONS), Some(text));
+    assert_eq!(annotation(&troubled, names::DRAINING), None);
+    let mended = life.renewed(troubled, 4, &Wish::default(), Timestamp::UNIX_EPOCH);
+    assert_eq!(annotation(&mended, names::OFFLINE_PARTITIONS), None);
 }

@@ -12,6 +12,8 @@ pub mod cluster;
 pub mod config;
 pub mod coordination;
 mod fetch;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod groups;
 pub mod http;
 pub mod logging;

@@ -89,7 +89,7 @@ macro_rules! for_each_request {
         }
     };
 }
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use for_each_request;
 
 macro_rules! api_requests {

@@ -9,6 +9,8 @@ mod api;
 mod codec;
 mod fetch_response;
 pub mod frame;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod gather;
 mod head;
 pub mod legacy;

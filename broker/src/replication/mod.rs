@@ -7,7 +7,7 @@ mod frame;
 mod isr;
 mod session;
 mod suspicion;
-mod wire;
+pub(crate) mod wire;
 
 use std::{
     collections::HashMap,

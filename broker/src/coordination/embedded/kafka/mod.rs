@@ -1,7 +1,7 @@
 //! A data directory that Apache Kafka wrote: its topics become objects here, with their ids, settings and leader
 //! epochs. Kafka's own metadata stay as they are, so that the directory can be given back to it.
 
-mod quorum;
+pub(crate) mod quorum;
 mod records;
 
 use std::{

@@ -4,6 +4,7 @@
 //! the same types, and what the API server refuses is generated from the same tables that they check with.
 
 pub mod cluster;
+pub mod elections;
 pub mod names;
 pub mod partition;
 pub mod partitions;

@@ -29,6 +29,8 @@ pub const APP_INSTANCE: &str = "app.kubernetes.io/instance";
 pub const TOPIC_ID: &str = "milena.dev/topic-id";
 /// Annotation of a KafkaCluster: ids of missing topics whose data may go, with commas between them.
 pub const DROP_TOPICS: &str = "milena.dev/drop-topics";
+/// Annotation of a KafkaTopic: elections to hold, as [`crate::elections`] describes them. The operator takes it away.
+pub const ELECT_LEADERS: &str = "milena.dev/elect-leaders";
 /// Annotation of any object of ours: with the value `true` the operator leaves it alone.
 pub const PAUSED: &str = "milena.dev/paused";
 /// Annotation of objects that the operator applied: hash of what it applied.

@@ -3,6 +3,7 @@
 mod offline;
 mod text;
 mod transition;
+mod unclean;
 
 #[cfg(test)]
 mod tests;

@@ -48,6 +48,8 @@ pub struct Metrics {
     writes: Family<Write, Counter>,
     watched: Family<Watched, Counter>,
     notes: Family<Noted, Counter>,
+    /// Elections of replicas that were not in sync.
+    pub unclean_leader_elections: Counter,
     /// 1 while this replica is the one that works.
     pub leader: Gauge,
 }
@@ -85,6 +87,12 @@ impl Metrics {
         registry.register("api_writes", "Writes sent to the API server", self.writes.clone());
         registry.register("watch_events", "Events of watches, by resource", self.watched.clone());
         registry.register("notes", "What was told of topics and partitions, by reason", self.notes.clone());
+        let unclean = self.unclean_leader_elections.clone();
+        registry.register(
+            "unclean_leader_elections",
+            "Elections that may have lost acknowledged records",
+            unclean,
+        );
         registry.register("leader", "1 while this replica is the one that works", self.leader.clone());
         registry.register_collector(Box::new(Memory));
         let mut text = String::new();

@@ -5,6 +5,7 @@ mod objects;
 mod pulse;
 mod roster;
 mod statuses;
+mod wishes;
 
 #[cfg(test)]
 mod tests;
@@ -108,6 +109,10 @@ impl Task {
         self.count(&plan);
         self.announce(cluster.as_deref(), &plan);
         self.statuses.put(plan.topics);
+        if !plan.wishes.is_empty() {
+            let (context, handle) = (self.context.clone(), Arc::clone(&self.handle));
+            tokio::spawn(wishes::take_away(context, handle, plan.wishes));
+        }
         let Some(cluster) = cluster else { return true };
         let (context, handle) = (&self.context, &self.handle);
         let writes = plan.chunks.into_iter().zip(versions);
@@ -165,6 +170,7 @@ impl Task {
         for note in &plan.notes {
             self.context.metrics.noted(note.reason);
         }
+        self.context.metrics.unclean_leader_elections.inc_by(plan.unclean_elections);
     }
 
     /// Puts notes in line to be told; what does not fit is only logged.

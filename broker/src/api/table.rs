@@ -85,6 +85,7 @@ apis! {
     DescribeLogDirs 1..=4 DescribeLogDirsRequest => super::describe_log_dirs::handle;
     CreatePartitions 0..=3 CreatePartitionsRequest => super::create_partitions::handle;
     DeleteGroups 0..=2 DeleteGroupsRequest => super::delete_groups::handle;
+    ElectLeaders 0..=2 ElectLeadersRequest => super::elect_leaders::handle;
     IncrementalAlterConfigs 0..=1 IncrementalAlterConfigsRequest
         => super::incremental_alter_configs::handle;
     ListPartitionReassignments 0..=0 ListPartitionReassignmentsRequest

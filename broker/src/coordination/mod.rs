@@ -8,7 +8,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use kafka_protocol::ResponseError;
-use milena_crds::{partition::PartitionKey, settings::Config};
+use milena_crds::{elections::Wish, partition::PartitionKey, settings::Config};
 use milena_replication::{Change, Outcome};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -38,6 +38,9 @@ pub trait Coordination: Send + Sync {
     /// Changes who is in sync with partitions that this broker leads, each by compare-and-swap on the state that its
     /// change names (rule 1). Answers how each attempt ended, in the same order.
     fn change_isr(&self, changes: Vec<IsrChange>) -> BoxFuture<'_, Vec<Outcome>>;
+
+    /// Asks for elections in a topic: held where they are possible, in the leader epochs that they name.
+    fn elect_leaders(&self, topic: Uuid, wishes: Vec<Wish>) -> BoxFuture<'_, Result<(), Refusal>>;
 
     /// Says which partitions a broker cannot serve, because their log directory is out of service or their logs cannot
     /// be opened: others may lead them.

@@ -79,6 +79,9 @@ pub async fn run(cli: Cli) -> Result<(), String> {
                 // Whoever asked may be gone.
                 let _ = request.answer.send(fleet.carry_out(request.order).await);
             }
+            () = embedded.until_due() => if let Err(error) = embedded.decide() {
+                warn!(%error, "decisions wait for the next change");
+            },
         }
     };
     fleet.stop_all().await;

@@ -29,11 +29,9 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "auto.leader.rebalance.enable",
         Kind::Bool,
         "true",
-        "Give leadership back to the first replica of each partition.",
+        "Give leadership back to the first replica of each partition, once it is in sync again.",
     )
-    .high()
-    .restart()
-    .without_effect(NO_REPLICATION),
+    .high(),
     setting("background.threads", int(1), "10", "Threads for background work.")
         .high()
         .without_effect(NO_POOLS),
@@ -110,10 +108,13 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "Shortest session that a group member may ask for.",
     )
     .restart(),
-    setting("leader.imbalance.check.interval.seconds", long(1), "300", "How often leadership is looked at.")
-        .high()
-        .restart()
-        .without_effect(NO_REPLICATION),
+    setting(
+        "leader.imbalance.check.interval.seconds",
+        long(1),
+        "300",
+        "How often auto.leader.rebalance.enable looks at leadership.",
+    )
+    .high(),
     setting(
         "log.cleaner.backoff.ms",
         long(0),

@@ -186,8 +186,7 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
         "unclean.leader.election.enable",
         Kind::Bool,
         "false",
-        "Let a replica lead that may lack acknowledged records, when no other is left.",
+        "Let a replica lead that may lack acknowledged records, when no other is left. Each such election is reported.",
     )
-    .from(&[same("unclean.leader.election.enable")])
-    .without_effect("such an election is made only when a person asks for it by name"),
+    .from(&[same("unclean.leader.election.enable")]),
 ];

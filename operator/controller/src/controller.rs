@@ -7,8 +7,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use milena_crds::partition::PartitionState;
-use milena_crds::settings::Config;
+use milena_crds::elections::Wish;
+use milena_crds::partition::{PartitionKey, PartitionState};
+use milena_crds::settings::{Config, effective, topic_setting};
 use milena_crds::topic::KafkaTopicStatus;
 use milena_crds::{KafkaCluster, KafkaPartitionsSpec, KafkaTopic, names};
 use uuid::Uuid;
@@ -16,6 +17,8 @@ use uuid::Uuid;
 use crate::broker::{Broker, Brokers};
 use crate::chunks::Chunks;
 use crate::gathering::Gathering;
+use crate::rebalance::Rebalance;
+use crate::wishes::wishes_of;
 
 /// Most ids of topics that were seen to go that are remembered, in case their partitions show up later.
 const MAX_GONE: usize = 16_384;
@@ -43,8 +46,14 @@ pub struct Controller {
     pub(crate) absent: BTreeSet<u32>,
     /// Topics that wait for brokers.
     pub(crate) waiting: BTreeSet<String>,
+    /// KafkaTopics whose annotation asks for elections.
+    pub(crate) wishing: BTreeSet<String>,
+    /// Elections that were asked for directly.
+    pub(crate) asked: BTreeMap<PartitionKey, Wish>,
     /// Whether the first topics wait for brokers that are on their way.
     pub(crate) gathering: Gathering,
+    /// When leadership goes back to the first replicas.
+    pub(crate) rebalance: Rebalance,
     /// Ids to record as deleted.
     pub(crate) doomed: BTreeSet<Uuid>,
     /// Ids with partitions and without a KafkaTopic, and since when.
@@ -100,6 +109,8 @@ pub(crate) struct Entry {
     pub(crate) object: Arc<KafkaTopic>,
     /// A status that is on its way to the API server.
     pub(crate) sent: Option<KafkaTopicStatus>,
+    /// The annotation that is being taken away, because what it asks for was done.
+    pub(crate) wishes_sent: Option<String>,
 }
 
 /// How an object went.
@@ -127,7 +138,10 @@ impl Controller {
             dirty_chunks: BTreeSet::new(),
             absent: BTreeSet::new(),
             waiting: BTreeSet::new(),
+            wishing: BTreeSet::new(),
+            asked: BTreeMap::new(),
             gathering: Gathering::default(),
+            rebalance: Rebalance::default(),
             doomed: BTreeSet::new(),
             orphans: BTreeMap::new(),
             gone: VecDeque::new(),
@@ -144,6 +158,10 @@ impl Controller {
             self.dirty_chunks.extend(self.chunks.objects().keys());
         } else {
             self.dirty.extend(self.waiting.iter().cloned());
+            if self.cluster.as_ref().map(|old| &old.config) != cluster.as_ref().map(|new| &new.config) {
+                // Who may lead depends on them.
+                self.dirty_chunks.extend(self.chunks.objects().keys());
+            }
         }
         self.cluster = cluster;
         if self.cluster.is_none() {
@@ -171,7 +189,7 @@ impl Controller {
     /// A KafkaTopic as a watch or an answer shows it. One that is older than what is known is passed over.
     pub fn apply_topic(&mut self, object: Arc<KafkaTopic>) {
         let Some(name) = object.metadata.name.clone() else { return };
-        let mut sent = None;
+        let (mut sent, mut wishes_sent) = (None, None);
         if let Some(known) = self.topics.get(&name) {
             let same_uid = known.object.metadata.uid == object.metadata.uid;
             if same_uid && version(&object) < version(&known.object) {
@@ -179,6 +197,13 @@ impl Controller {
             }
             if same_uid {
                 sent = known.sent.clone().filter(|sent| object.status.as_ref() != Some(sent));
+                wishes_sent = known.wishes_sent.clone();
+                if known.object.spec.config != object.spec.config
+                    && let Some(id) = object.topic_id()
+                {
+                    // Who may lead depends on them.
+                    self.dirty_chunks.extend(self.chunks.chunks_of(id));
+                }
             } else {
                 // Deleted and made anew between two looks.
                 self.remove_topic(&name, Removal::Seen);
@@ -193,7 +218,11 @@ impl Controller {
         let claimants = self.claims.entry(object.topic_name().to_owned()).or_default();
         claimants.insert(name.clone());
         self.dirty.extend(claimants.iter().cloned());
-        self.topics.insert(name, Entry { object, sent });
+        let entry = Entry { object, sent, wishes_sent };
+        if wishes_of(&entry).is_some() {
+            self.wishing.insert(name.clone());
+        }
+        self.topics.insert(name, entry);
     }
 
     /// A KafkaTopic that is gone.
@@ -281,11 +310,23 @@ impl Controller {
     /// Takes an object out of the indexes.
     fn forget(&mut self, name: &str) -> Option<Entry> {
         let entry = self.topics.remove(name)?;
+        self.wishing.remove(name);
         remove_from(&mut self.claims, entry.object.topic_name(), name);
         if let Some(id) = entry.object.topic_id() {
             remove_from(&mut self.ids, &id, name);
         }
         Some(entry)
+    }
+
+    /// Whether a topic's partitions may be led by whoever is left, at the price of acknowledged records.
+    pub(crate) fn allows_unclean(&self, topic: Uuid) -> bool {
+        let name = self.ids.get(&topic).and_then(BTreeSet::first);
+        let (Some(entry), Some(cluster)) = (name.and_then(|name| self.topics.get(name)), &self.cluster)
+        else {
+            return false;
+        };
+        topic_setting("unclean.leader.election.enable")
+            .is_some_and(|row| effective(row, &entry.object.spec.config, &cluster.config).value == "true")
     }
 
     /// Everybody who claims this id, or the name of who claims it, is looked at again.

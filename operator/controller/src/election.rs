@@ -1,6 +1,7 @@
 //! Who leads a partition (rules 2, 7 and 8), from what is known of brokers.
 
-use milena_crds::partition::{Member, PartitionKey, PartitionState};
+use milena_crds::elections::ElectionType;
+use milena_crds::partition::{Generation, Member, PartitionKey, PartitionState};
 
 use crate::broker::{Broker, Brokers, Liveness};
 
@@ -9,10 +10,14 @@ use crate::broker::{Broker, Brokers, Liveness};
 pub enum Why {
     /// A member of ISR or ELR leads instead of one that cannot, or that wants to be rid of it.
     Elected,
+    /// The first replica leads again, as somebody asked.
+    Preferred,
     /// The leader restarted, and leads again in a new leader epoch.
     Restarted,
     /// The only member lost what it had not synced, and leads with what its disk kept: records may be lost.
     Recovered,
+    /// A replica leads that may lack acknowledged records, as somebody asked.
+    Unclean,
     /// Nobody can lead.
     Offline,
 }
@@ -74,6 +79,63 @@ impl Ballot<'_> {
             return None;
         }
         Some((state.offline().ok()?, Why::Offline))
+    }
+
+    /// An election that somebody asks for (KIP-460), where there is nothing to decide without it; `None` if it is not
+    /// needed, or not possible.
+    #[must_use]
+    pub fn hold(&self, kind: ElectionType) -> Option<(PartitionState, Why)> {
+        match kind {
+            ElectionType::Preferred => self.preferred(),
+            ElectionType::Unclean if self.state.leader.is_some() => None,
+            ElectionType::Unclean => self.unclean(),
+        }
+    }
+
+    /// The first replica in the place of another leader, if it is in sync.
+    fn preferred(&self) -> Option<(PartitionState, Why)> {
+        let first = self.state.replicas.first()?;
+        let member = self.state.isr.iter().find(|member| member.broker == *first)?;
+        let broker = self.brokers.get(first)?;
+        let other = self.state.leader.is_some_and(|leader| leader != *first);
+        (other && self.fits(broker, member) && !broker.draining).then_some(())?;
+        self.elect(*first, Why::Preferred)
+    }
+
+    /// Whoever lives, where nobody can lead otherwise and the settings allow it
+    /// (`unclean.leader.election.enable`); `None` while somebody may still turn up who is eligible.
+    #[must_use]
+    pub fn last_resort(&self) -> Option<(PartitionState, Why)> {
+        let members = || self.state.isr.iter().chain(&self.state.elr);
+        let liveness = |member: &Member| self.brokers.get(&member.broker).map(|broker| broker.liveness);
+        if members().any(|member| liveness(member) == Some(Liveness::Unknown)) {
+            return None;
+        }
+        self.unclean()
+    }
+
+    /// Whoever lives: first who was in the ISR or the ELR and still has its disk, for it lacks least, then in replica
+    /// order.
+    fn unclean(&self) -> Option<(PartitionState, Why)> {
+        let state = self.state;
+        let serves = |id: &&i32| {
+            let broker = self.brokers.get(id);
+            broker.is_some_and(|broker| {
+                broker.liveness == Liveness::Alive && !broker.offline.contains(&self.key)
+            })
+        };
+        let has_disk = |known: Option<Generation>, id: &i32| {
+            let disk = self.brokers.get(id).map(|broker| broker.generation.disk);
+            known.is_some_and(|known| Some(known.disk) == disk)
+        };
+        let rank = |id: &&i32| match id {
+            id if has_disk(state.in_isr(**id), id) => 0,
+            id if has_disk(state.in_elr(**id), id) => 1,
+            _ => 2,
+        };
+        let elected = state.replicas.iter().filter(serves).min_by_key(rank)?;
+        let generation = self.brokers.get(elected)?.generation;
+        Some((state.elect_unclean(*elected, generation).ok()?, Why::Unclean))
     }
 
     fn find(&self, members: &[Member], wanted: impl Fn(&Broker) -> bool) -> Option<i32> {

@@ -11,9 +11,12 @@ mod gathering;
 pub mod lease;
 pub mod placement;
 mod plan;
+mod rebalance;
 mod status;
 mod swap;
+mod tally;
 mod topics;
+mod wishes;
 mod writes;
 
 #[cfg(test)]
@@ -22,3 +25,4 @@ mod tests;
 pub use broker::{Broker, Brokers, Liveness};
 pub use controller::{Cluster, Controller, Removal};
 pub use plan::{ChunkWrite, Note, Plan, StatusWrite, Summary};
+pub use wishes::WishesDone;

@@ -14,6 +14,8 @@ use crate::broker::Liveness;
 use crate::chunks::Chunks;
 use crate::controller::Controller;
 use crate::election::{Ballot, Why};
+use crate::tally::Tally;
+use crate::wishes::{Asked, WishesDone};
 use crate::writes::Writes;
 
 /// How long the data of a missing topic is kept.
@@ -26,6 +28,10 @@ pub struct Plan {
     pub chunks: Vec<ChunkWrite>,
     /// Statuses of KafkaTopics.
     pub topics: Vec<StatusWrite>,
+    /// Annotations that asked for elections, to be taken away.
+    pub wishes: Vec<WishesDone>,
+    /// Unclean elections among what is to be written.
+    pub unclean_elections: u64,
     /// What happened, for Events.
     pub notes: Vec<Note>,
 }
@@ -87,12 +93,25 @@ impl Controller {
     /// [`Controller::chunk_failed`].
     pub fn plan(&mut self, now: Timestamp) -> Plan {
         let mut plan = Plan::default();
+        let mut asked = self.gather_wishes();
+        let is_due;
+        (is_due, self.rebalance) = self.rebalance.look(self.cluster.as_ref(), now);
+        if is_due {
+            asked.go_back();
+            self.dirty_chunks.extend(self.chunks.objects().keys());
+        }
         // The parts read what is known while they fill the writes.
         let chunks = std::mem::take(&mut self.chunks);
         let name = self.name.clone();
         let mut writes = Writes::new(&chunks, &name, now);
         if self.cluster.is_some() {
-            self.hold_elections(&mut writes, &mut plan.notes);
+            let tally = self.hold_elections(&mut writes, &asked);
+            self.finish_wishes(&asked, &tally.changed, &chunks, &mut plan);
+            plan.unclean_elections = tally.unclean();
+            if is_due && asked.has_gone_back_enough() {
+                self.rebalance = self.rebalance.go_on(now);
+            }
+            plan.notes.extend(tally.notes(self));
         }
         self.look_after_missing(&mut writes, &mut plan.notes, now);
         self.gather(&chunks, now);
@@ -136,13 +155,14 @@ impl Controller {
         }
     }
 
-    /// When [`Controller::plan`] has to be called although nothing changed: when the time of a missing topic is up, or
-    /// the first topics have waited long enough for brokers.
+    /// When [`Controller::plan`] has to be called although nothing changed: when the time of a missing topic is up, the
+    /// first topics have waited long enough for brokers, or leadership is to go back to the first replicas.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let missing = self.orphans.values().flatten();
         let kept = missing.filter_map(|since| since.0.checked_add(MISSING_KEPT).ok());
-        kept.chain(self.gathering.deadline().filter(|_| !self.waiting.is_empty())).min()
+        let gathering = self.gathering.deadline().filter(|_| !self.waiting.is_empty());
+        kept.chain(gathering).chain(self.rebalance.deadline()).min()
     }
 
     /// Looks whether the first topics wait for more brokers; those that have waited are looked at again.
@@ -181,24 +201,13 @@ impl Controller {
     }
 
     /// Elections in every object that changed, or that a broker's change concerns.
-    fn hold_elections(&mut self, writes: &mut Writes<'_>, notes: &mut Vec<Note>) {
-        let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
+    fn hold_elections(&mut self, writes: &mut Writes<'_>, asked: &Asked) -> Tally {
+        let mut tally = Tally::default();
         for chunk in std::mem::take(&mut self.dirty_chunks) {
             let Some(before) = writes.before(chunk) else { continue };
-            self.elect_in(chunk, before, writes, notes, &mut counts);
+            self.elect_in(chunk, before, writes, asked, &mut tally);
         }
-        for (reason, count) in counts {
-            let (warning, message) = match reason {
-                "PartitionsOffline" => {
-                    (true, format!("{count} partitions have no leader: no replica can lead"))
-                }
-                "LeadersRestarted" => {
-                    (false, format!("{count} partitions are led again by their restarted broker"))
-                }
-                _ => (false, format!("{count} partitions have a new leader")),
-            };
-            notes.push(Note { topic: None, warning, reason, message });
-        }
+        tally
     }
 
     fn elect_in(
@@ -206,32 +215,34 @@ impl Controller {
         chunk: u32,
         before: &KafkaPartitionsSpec,
         writes: &mut Writes<'_>,
-        notes: &mut Vec<Note>,
-        counts: &mut BTreeMap<&'static str, usize>,
+        asked: &Asked,
+        tally: &mut Tally,
     ) {
         let mut leaders = BTreeSet::new();
         for (key, text) in &before.partitions {
             let (Ok(key), Ok(state)) = (key.parse::<PartitionKey>(), text.parse::<PartitionState>()) else {
                 continue;
             };
-            let owners = self.ids.get(&key.topic_id);
             let elected_in = state.leader.and_then(|id| before.broker_epochs.get(&id.to_string())).copied();
             let ballot = Ballot { key, state: &state, brokers: &self.brokers, elected_in };
-            let Some((next, why)) = ballot.decide() else {
+            let mut found = ballot.decide().or_else(|| asked.hold(&ballot));
+            let nobody = match &found {
+                Some((_, why)) => *why == Why::Offline,
+                None => state.leader.is_none(),
+            };
+            if nobody && self.allows_unclean(key.topic_id) {
+                found = ballot.last_resort().or(found);
+            }
+            let Some((next, why)) = found else {
                 leaders.extend(state.leader);
                 if state.leader.is_none() {
                     // The status says why, and that may have changed.
-                    self.dirty.extend(owners.into_iter().flatten().cloned());
+                    self.dirty.extend(self.ids.get(&key.topic_id).into_iter().flatten().cloned());
                 }
                 continue;
             };
             leaders.extend(next.leader);
-            match why {
-                Why::Elected => *counts.entry("LeadersElected").or_default() += 1,
-                Why::Restarted => *counts.entry("LeadersRestarted").or_default() += 1,
-                Why::Offline => *counts.entry("PartitionsOffline").or_default() += 1,
-                Why::Recovered => notes.push(possible_loss(owners, key, &next)),
-            }
+            tally.count(key, &next, why);
             writes.put(chunk, key, &next);
         }
         let epochs = leaders.into_iter().filter_map(|id| {
@@ -259,14 +270,4 @@ fn missing_note(id: Uuid) -> Note {
         milena_crds::names::DROP_TOPICS,
     );
     Note { topic: None, warning: true, reason: "TopicMissing", message }
-}
-
-fn possible_loss(owners: Option<&BTreeSet<String>>, key: PartitionKey, state: &PartitionState) -> Note {
-    let broker = state.leader.unwrap_or_default();
-    let message = format!(
-        "partition {} is led by broker {broker} with what its disk kept when its machine stopped: records that were \
-         not on disk yet are lost",
-        key.partition
-    );
-    Note { topic: owners.and_then(BTreeSet::first).cloned(), warning: true, reason: "PossibleLoss", message }
 }

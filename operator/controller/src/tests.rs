@@ -1,6 +1,7 @@
 //! The controller against a store in memory that behaves as the API server does.
 
 mod chunks;
+mod elections;
 mod events;
 mod lease;
 mod placement;

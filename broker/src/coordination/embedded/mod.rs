@@ -6,20 +6,22 @@ pub mod kafka;
 pub mod manifest;
 mod store;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
+use k8s_openapi::jiff::Timestamp;
 use kafka_protocol::ResponseError;
 use milena_controller::{Broker, Liveness};
 use milena_crds::{
     KafkaCluster,
+    elections::Wish,
     partition::{Generation, Member, PartitionKey},
     settings::Config,
 };
 use milena_replication::Outcome;
 use milena_storage::LogDir;
 use parking_lot::Mutex;
-use tokio::{sync::watch, task::block_in_place};
+use tokio::{sync::watch, task::block_in_place, time::sleep};
 use tracing::warn;
 use uuid::Uuid;
 
@@ -30,6 +32,10 @@ use files::{FileError, ObjectFiles};
 use kafka::Adoption;
 use manifest::Manifest;
 use store::Store;
+
+/// Shortest and longest wait for a decision that is due by the clock.
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// All brokers of this process, their topics, and who decides on them.
 pub struct Embedded {
@@ -164,6 +170,13 @@ impl Embedded {
         decided
     }
 
+    /// Waits until it may be time for [`Embedded::decide`] although nothing changed.
+    pub async fn until_due(&self) {
+        let due = self.store.lock().next_deadline();
+        let left = due.and_then(|due| Duration::try_from(due.duration_since(Timestamp::now())).ok());
+        sleep(left.unwrap_or(LONGEST_WAIT).clamp(SHORTEST_WAIT, LONGEST_WAIT)).await;
+    }
+
     /// Applies objects as `kubectl apply` would; what is the same already is left alone. Answers what changed, in
     /// words. What follows for partitions is decided once brokers have registered, by [`Embedded::decide`].
     ///
@@ -242,6 +255,15 @@ impl Coordination for Embedded {
                 }
                 self.images.send_replace(store.image());
                 outcomes
+            })
+        })
+    }
+
+    fn elect_leaders(&self, topic: Uuid, wishes: Vec<Wish>) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(async move {
+            self.change(|store| {
+                store.ask_elections(topic, wishes);
+                Ok(())
             })
         })
     }

@@ -16,6 +16,7 @@ use milena_controller::{Broker, ChunkWrite, Cluster, Controller, Liveness, Note,
 use milena_crds::{
     KafkaCluster, KafkaClusterSpec, KafkaPartitions, KafkaTopic, KafkaTopicSpec,
     cluster::Storage,
+    elections::Wish,
     names,
     partition::{Offline, PartitionKey},
     settings::Config,
@@ -326,6 +327,16 @@ impl Store {
         done.into_iter().map(|done| if done { Outcome::Succeeded } else { Outcome::Conflict }).collect()
     }
 
+    /// When something is to be decided although nothing changed.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.controller.next_deadline()
+    }
+
+    /// Elections that a client asks for; they are held by [`Store::decide`].
+    pub fn ask_elections(&mut self, topic: Uuid, wishes: Vec<Wish>) {
+        self.controller.ask_elections(topic, wishes);
+    }
+
     /// Writes KafkaPartitions objects, and shows those that are written.
     fn write_partitions(&mut self, writes: Vec<ChunkWrite>) -> Result<(), FileError> {
         let cluster = self.cluster.metadata.name.clone().unwrap_or_default();
@@ -358,6 +369,14 @@ impl Store {
                 self.show_topic(Arc::new(object));
             }
             self.controller.status_done(&write.name);
+        }
+        for done in plan.wishes {
+            if let Some(object) = self.topics.get(&done.name) {
+                let mut object = object.as_ref().clone();
+                object.metadata.annotations.iter_mut().for_each(|all| drop(all.remove(names::ELECT_LEADERS)));
+                self.put_topic(object)?;
+            }
+            self.controller.wishes_done(&done.name);
         }
         plan.notes.iter().for_each(tell);
         Ok(())

@@ -4,6 +4,7 @@
 //! picture that it serves by, and keeps that in its [`memory`]. What Kafka clients want changed it changes in the
 //! [`topics`]' objects. It goes on serving while the API server is away.
 
+mod elections;
 mod follow;
 mod index;
 mod isr;
@@ -21,7 +22,10 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 use futures::{FutureExt as _, future::BoxFuture};
 use kafka_protocol::ResponseError;
 use kube::{Client, Config};
-use milena_crds::partition::{Generation, Offline, PartitionKey};
+use milena_crds::{
+    elections::Wish,
+    partition::{Generation, Offline, PartitionKey},
+};
 use milena_replication::Outcome;
 use parking_lot::RwLock;
 use tokio::{
@@ -165,6 +169,15 @@ impl Coordination for Kubernetes {
 
     fn cannot_serve(&self, _broker: i32, partitions: BTreeSet<PartitionKey>) {
         self.registration.cannot_serve(Offline::named(partitions));
+    }
+
+    fn elect_leaders(&self, topic: Uuid, wishes: Vec<Wish>) -> BoxFuture<'_, Result<(), Refusal>> {
+        let known = self.check_objects_known();
+        async move {
+            known?;
+            self.topics.elect(topic, &wishes).await
+        }
+        .boxed()
     }
 
     fn delete_topic(&self, id: Uuid) -> BoxFuture<'_, Result<(), Refusal>> {

@@ -93,7 +93,7 @@ impl Topics {
                 ),
             )),
             now if now == count => Ok(None),
-            _ => Ok(Some(json!({ "partitions": count }))),
+            _ => Ok(Some(Merge::Spec(json!({ "partitions": count })))),
         })
         .await
     }
@@ -107,7 +107,11 @@ impl Topics {
             let same = |(name, value): (&String, &Option<String>)| {
                 topic.spec.config.get(name).map(|value| value.as_str()) == value.as_deref()
             };
-            if changes.iter().all(same) { Ok(None) } else { Ok(Some(json!({ "config": changes }))) }
+            if changes.iter().all(same) {
+                Ok(None)
+            } else {
+                Ok(Some(Merge::Spec(json!({ "config": changes }))))
+            }
         })
         .await
     }
@@ -131,22 +135,26 @@ impl Topics {
         }
     }
 
-    /// Changes the spec of a topic's object as it is in the API server now, and only if it is still that: `change`
-    /// answers what to merge into the spec, or none where nothing is to be done.
-    async fn change(
+    /// Changes a topic's object as it is in the API server now, and only if it is still that: `change` answers what to
+    /// merge into it, or none where nothing is to be done.
+    pub(super) async fn change(
         &self,
         id: Uuid,
-        change: impl Fn(&KafkaTopic) -> Result<Option<Value>, Refusal>,
+        change: impl Fn(&KafkaTopic) -> Result<Option<Merge>, Refusal>,
     ) -> Result<(), Refusal> {
         let Some((name, _)) = self.find(id) else { return Err(gone(id)) };
         let mut last = None;
         for _ in 0..CONFLICTS {
             let found = within(Repeat::Always, || self.api.get_opt(&name)).await.map_err(Refusal::from)?;
             let topic = found.filter(|topic| topic.topic_id() == Some(id)).ok_or_else(|| gone(id))?;
-            let Some(spec) = change(&topic)? else { return Ok(()) };
-            let patch = Patch::Merge(
-                json!({ "metadata": { "resourceVersion": topic.resource_version() }, "spec": spec }),
-            );
+            let Some(merge) = change(&topic)? else { return Ok(()) };
+            let version = topic.resource_version();
+            let patch = Patch::Merge(match merge {
+                Merge::Spec(spec) => json!({ "metadata": { "resourceVersion": version }, "spec": spec }),
+                Merge::Annotations(annotations) => {
+                    json!({ "metadata": { "resourceVersion": version, "annotations": annotations } })
+                }
+            });
             let parameters =
                 PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
             match within(Repeat::Always, || self.api.patch(&name, &parameters, &patch)).await {
@@ -183,6 +191,14 @@ impl Topics {
     fn is_topic(&self, object: &KafkaTopic, name: &str) -> bool {
         object.spec.cluster == self.cluster && object.topic_name() == name
     }
+}
+
+/// What is merged into an object.
+pub(super) enum Merge {
+    /// Into its spec.
+    Spec(Value),
+    /// Into its annotations.
+    Annotations(Value),
 }
 
 /// Annotation of KafkaTopics that a Kafka client asked for: the broker that it asked.

@@ -95,6 +95,7 @@ proptest! {
             prop_assert_eq!(world.reason(name), "Ready");
         }
         prop_assert_eq!(world.controller.summary().offline, 0);
+        prop_assert_eq!(world.unclean, 0, "nobody asked for one");
         // And nothing is left to do, for this controller and for the next one.
         let writes = world.writes;
         world.restart_controller();

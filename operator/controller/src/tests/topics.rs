@@ -82,7 +82,8 @@ fn topics_wait_for_their_cluster_and_its_brokers() {
 /// A cluster that wants three brokers, of which `there` are up.
 fn coming_up(there: i32) -> World {
     let mut world = World::new(there);
-    world.set_cluster(Some(Cluster { brokers: 3, ..Cluster::default() }));
+    let cluster = world.cluster.clone().unwrap();
+    world.set_cluster(Some(Cluster { brokers: 3, ..cluster }));
     world
 }
 
@@ -115,7 +116,8 @@ fn more_replicas_than_brokers_are_told_of() {
     world.settle();
     assert_eq!(world.reason("a"), "TooFewBrokers");
     assert!(world.notes.iter().any(|note| note.warning && note.message.contains("at most 2 replicas")));
-    world.set_cluster(Some(Cluster { brokers: 3, ..Cluster::default() }));
+    let cluster = world.cluster.clone().unwrap();
+    world.set_cluster(Some(Cluster { brokers: 3, ..cluster }));
     world.start(2, true);
     world.settle();
     assert_eq!(world.reason("a"), "Ready");

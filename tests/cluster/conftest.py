@@ -6,8 +6,11 @@ import time
 from pathlib import Path
 
 import pytest
-from harness import machine
-from harness.kube import Namespace, Refused, cluster, helm, kubectl
+from harness import cuts, machine
+from harness.disks import Disk
+from harness.faults import Scene
+from harness.kube import Namespace, Refused, cluster, helm, kubectl, topic
+from harness.load import Load
 from harness.wait import until
 
 CHART = Path(__file__).parents[2] / "charts/milena"
@@ -47,6 +50,45 @@ def space(request):
     kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
     yield Namespace(name)
     kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+
+
+@pytest.fixture
+def scene(operator, space):
+    """Three brokers, one on each node, with a small disk of its own each, and a topic with three replicas of which two
+    are needed."""
+    nodes = sorted(kubectl("get", "nodes", "-o", "jsonpath={.items[*].metadata.name}").split())
+    if len(nodes) < 3:
+        reason = "this needs three nodes: NODES=3"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    made = Scene(space, "demo", operator, {broker: Disk(space, "demo", broker, node) for broker, node in enumerate(nodes[:3])})
+    try:
+        for disk in made.disks.values():
+            disk.make()
+        wanted = cluster(made.name, 3, "512Mi", config={"min.insync.replicas": 2, "offsets.topic.num.partitions": 4})
+        wanted["spec"]["storage"]["storageClassName"] = "by-hand"
+        space.apply(wanted)
+        space.wait_ready("kafkacluster", made.name, 120)
+        space.apply(topic(made.topic, made.name, made.partitions, replicas=3))
+        space.wait_ready("kafkatopic", made.topic)
+        yield made
+    finally:
+        cuts.heal()
+        space.delete("kafkacluster", made.name, "--wait=false", "--ignore-not-found")
+        until("the brokers are gone", lambda: not space.list("pods"), 60)
+        for disk in made.disks.values():
+            disk.destroy()
+
+
+@pytest.fixture
+def load(scene):
+    """Clients on the scene's topic, two that write and two that read."""
+    made = Load(lambda *arguments: machine.start_inside(*machine.python("load.py", *arguments)), scene.bootstrap,
+                scene.topic, scene.partitions)
+    try:
+        made.flows()
+        yield made
+    finally:
+        made.kill()
 
 
 @pytest.fixture

@@ -41,8 +41,26 @@ def pid_of_pod(pod, namespace="default"):
     return int(tool("pid", pod, namespace).strip())
 
 
+def find_pid(pod, namespace="default"):
+    """The pod's process, or None where none runs just now: a container that ended is still told of for a while."""
+    try:
+        pid = pid_of_pod(pod, namespace)
+        return pid if Path(f"/proc/{pid}/comm").read_text().startswith("milena") else None
+    except (subprocess.CalledProcessError, ValueError, FileNotFoundError):
+        return None
+
+
 def kill_pod_process(pod, namespace="default", how=signal.SIGKILL):
     os.kill(pid_of_pod(pod, namespace), how)
+
+
+def tag_image(image, tag):
+    """Gives an image that every node has another tag; the new name."""
+    new = f"{image.rpartition(':')[0]}:{tag}"
+    for node in STATE.glob("node-*/containerd.sock"):
+        command = ["ctr", "-a", str(node), "-n", "k8s.io", "images", "tag", "--force", image, new]
+        subprocess.run(command, check=True, capture_output=True)
+    return new
 
 
 def control_plane(name, how):

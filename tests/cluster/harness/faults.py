@@ -1,0 +1,165 @@
+"""What can go wrong with a broker. Each fault is a context: it begins, it is held for a while, it ends."""
+import contextlib
+import os
+import signal
+import time
+
+from harness import cuts, machine
+from harness.kube import Namespace
+from harness.wait import until
+
+
+class Scene:
+    """A cluster with one broker a node, each on a disk of its own, and one topic."""
+
+    topic, partitions = "matrix", 6
+    # Seconds that a fault lasts which does not end by itself, and that a process is stopped.
+    hold, pause = 10, 20
+
+    def __init__(self, space, name, operator, disks):
+        self.space, self.name, self.operator, self.disks = space, name, operator, disks
+        self.bootstrap = f"{name}-bootstrap.{space.name}.svc:9092"
+
+    def pod(self, broker):
+        return f"{self.name}-{broker}"
+
+    def address(self, broker):
+        return until(f"broker {broker} has an address",
+                     lambda: self.space.get("pod", self.pod(broker))["status"]["podIP"], 60)
+
+    def process(self, broker):
+        return until(f"broker {broker} runs", lambda: machine.find_pid(self.pod(broker), self.space.name), 60)
+
+    def await_another(self, broker, process):
+        """The broker runs again, as another process."""
+        until(f"broker {broker} is another process than {process}",
+              lambda: machine.find_pid(self.pod(broker), self.space.name) not in (None, process), 90)
+
+    def dns(self):
+        return Namespace("kube-system").list("pods", "-l", "k8s-app=kube-dns")
+
+    def operators(self):
+        return self.operator.list("pods", "-l", "app.kubernetes.io/name=milena-operator")
+
+
+@contextlib.contextmanager
+def killed(scene, broker):
+    """kill -9."""
+    process = scene.process(broker)
+    os.kill(process, signal.SIGKILL)
+    yield
+    scene.await_another(broker, process)
+
+
+@contextlib.contextmanager
+def paused(scene, broker):
+    """SIGSTOP: the process hangs, its connections stay."""
+    process = scene.process(broker)
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+        time.sleep(scene.pause)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def deleted(scene, broker):
+    """The pod is deleted in order, and made anew."""
+    process = scene.process(broker)
+    scene.space.delete("pod", scene.pod(broker), "--wait=false")
+    yield
+    scene.await_another(broker, process)
+
+
+@contextlib.contextmanager
+def powered_off(scene, broker):
+    """The node stops, with its kubelet and every container, and comes back."""
+    process, number = scene.process(broker), scene.disks[broker].node.removeprefix("node-")
+    machine.tool("stop-node", number)
+    try:
+        yield
+        time.sleep(scene.hold)
+    finally:
+        machine.tool("start-node", number)
+    scene.await_another(broker, process)
+
+
+@contextlib.contextmanager
+def cut_from_brokers(scene, broker):
+    """Nothing passes between the broker and the others; clients and the control plane reach all."""
+    others = [scene.address(other) for other in scene.disks if other != broker]
+    with cuts.between(scene.address(broker), others):
+        yield
+        time.sleep(scene.hold)
+
+
+@contextlib.contextmanager
+def cut_from_operator(scene, broker):
+    operators = [pod["status"]["podIP"] for pod in scene.operators() if pod["status"].get("podIP")]
+    with cuts.between(scene.address(broker), operators):
+        yield
+        time.sleep(scene.hold)
+
+
+@contextlib.contextmanager
+def cut_from_api_server(scene, broker):
+    """The broker's Lease expires although it works."""
+    with cuts.from_api_server(scene.address(broker)):
+        yield
+        time.sleep(scene.hold)
+
+
+@contextlib.contextmanager
+def disk_full(scene, broker):
+    scene.disks[broker].fill()
+    try:
+        yield
+        time.sleep(scene.hold)
+    finally:
+        scene.disks[broker].empty()
+
+
+@contextlib.contextmanager
+def volume_lost(scene, broker):
+    """Volume, claim and pod are gone: the broker begins on an empty disk, under its own number."""
+    disk, process = scene.disks[broker], scene.process(broker)
+    scene.space.run("delete", "persistentvolumeclaim", disk.claim, "--wait=false")
+    scene.space.run("delete", "pod", scene.pod(broker), "--force", "--grace-period=0", "--wait=false")
+    until("the claim is gone or another one", lambda: is_anew(scene, disk), 60)
+    disk.destroy()
+    disk.make()
+    yield
+    scene.await_another(broker, process)
+
+
+def is_anew(scene, disk):
+    claim = scene.space.get("persistentvolumeclaim", disk.claim)
+    return not claim or claim["status"]["phase"] != "Bound"
+
+
+@contextlib.contextmanager
+def operator_killed(scene, _broker):
+    """Whoever decides is away for a moment."""
+    for pod in scene.operators():
+        process = machine.find_pid(pod["metadata"]["name"], scene.operator.name)
+        if process:
+            os.kill(process, signal.SIGKILL)
+    yield
+    scene.operator.run("rollout", "status", "deployment/milena", "--timeout=120s", timeout=150)
+
+
+# Name in the table of gaps -> fault.
+FAULTS = {
+    "killed (kill -9)": killed,
+    "paused (SIGSTOP)": paused,
+    "pod deleted": deleted,
+    "node stopped and started": powered_off,
+    "cut from the other brokers": cut_from_brokers,
+    "cut from the operator": cut_from_operator,
+    "cut from the API server": cut_from_api_server,
+    "disk full": disk_full,
+    "volume lost": volume_lost,
+    "operator killed": operator_killed,
+}

@@ -1,0 +1,80 @@
+"""The same faults under the same clients, beside Apache Kafka on the same machine. Not a part of the gate:
+
+    MILENA_TEST_BESIDE_KAFKA=3 tests/cluster/run -s test_k_beside_kafka.py     # three rounds, a broker each
+
+Milena runs in pods of the test cluster, whose control plane, kubelets and operator take their part of the processors; Kafka
+runs as three processes, each broker and controller. A killed process is started again at once: by the kubelet, and here.
+"""
+import os
+import statistics
+import time
+
+import pytest
+from harness import apache, replicas
+from harness.faults import killed, paused
+from harness.load import Load
+from harness.wait import until
+
+ROUNDS = int(os.environ.get("MILENA_TEST_BESIDE_KAFKA", "0"))
+PAUSE = 20
+
+pytestmark = pytest.mark.skipif(not ROUNDS, reason="a comparison, not a check: set MILENA_TEST_BESIDE_KAFKA to the number of rounds")
+
+
+def measure(load, fault, is_whole, notes):
+    """One fault; the gap of each client goes to the notes."""
+    begun = time.monotonic()
+    fault()
+    # Until the longest time-out is over after which a broker is missed, everything may look whole.
+    time.sleep(12)
+    until("every replica is in sync", is_whole, 120, every=0.3)
+    load.flows()
+    for name, gap in load.gaps(begun, time.monotonic()).items():
+        notes.setdefault(name, []).append(gap)
+    load.check()
+
+
+def rounds(load, kill, pause, is_whole):
+    """By fault and client the gaps of all rounds. The first broker is killed once before that: nobody is cold."""
+    notes = {"kill -9": {}, f"SIGSTOP for {PAUSE} s": {}}
+    measure(load, lambda: kill(0), is_whole, {})
+    for broker in range(ROUNDS):
+        for name, fault in zip(notes, (kill, pause)):
+            measure(load, lambda fault=fault, broker=broker: fault(broker % 3), is_whole, notes[name])
+            time.sleep(5)
+    return notes
+
+
+def show(figure, server, notes):
+    for fault, gaps in notes.items():
+        for client, all in gaps.items():
+            figure(f"{server}, {fault}: {client}", f"{statistics.median(all):.2f} ({min(all):.2f}–{max(all):.2f}) s")
+
+
+def test_milena(scene, load, figure):
+    scene.pause = PAUSE
+
+    def run(fault, broker):
+        with fault(scene, broker):
+            pass
+
+    show(figure, "Milena", rounds(load, lambda broker: run(killed, broker), lambda broker: run(paused, broker),
+                                  lambda: not replicas.lacking(scene.space, scene.name)))
+    load.end()
+
+
+def test_apache_kafka(figure):
+    kafka = apache.Apache()
+    load = None
+    try:
+        kafka.start()
+        kafka.create("matrix", 6)
+        load = Load(apache.client, kafka.bootstrap, "matrix", 6)
+        load.flows()
+        show(figure, "Apache Kafka", rounds(load, kafka.kill, lambda broker: kafka.pause(broker, PAUSE),
+                                            lambda: kafka.is_whole("matrix")))
+        load.end()
+    finally:
+        if load:
+            load.kill()
+        kafka.close()

@@ -7,11 +7,12 @@ use std::{
     fs,
     path::Path,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use kube::Config;
 use milena_storage::{LogDirs, Owner};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::interval};
 use tracing::{info, warn};
 
 use super::{Running, StopSignals, listen, serve_http};
@@ -32,6 +33,8 @@ use settings::Layers;
 
 /// Largest file of settings that is read, in bytes: a ConfigMap holds no more.
 const MAX_SETTINGS: u64 = 1024 * 1024;
+/// How often it is looked whether a disk is full.
+const ROOM_LOOKS: Duration = Duration::from_millis(250);
 
 /// Runs until SIGTERM or Ctrl-C.
 pub async fn run(cli: Cli) -> Result<(), String> {
@@ -65,6 +68,7 @@ pub async fn run(cli: Cli) -> Result<(), String> {
     let mut tasks = JoinSet::new();
     tasks.spawn(follow_settings(broker.clone(), layers));
     tasks.spawn(follow_registration(broker.clone(), kubernetes.clone()));
+    tasks.spawn(follow_room(dirs.clone(), kubernetes.clone()));
     // Set once, here.
     let _ = probes.broker.set(broker.clone());
     let manager = Manager::new(id, dirs.clone(), kubernetes.image());
@@ -78,6 +82,8 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         }
         reason = broker.failed() => Err(reason),
     };
+    // Nobody else may say any more whether this broker is willing to lead.
+    tasks.shutdown().await;
     kubernetes.drain();
     running.hand_over().await;
     running.stop().await;
@@ -144,6 +150,28 @@ async fn follow_registration(broker: Arc<Broker>, kubernetes: Arc<Kubernetes>) {
         }
         if states.changed().await.is_err() {
             return;
+        }
+    }
+}
+
+/// While nothing but the reserve is left on a disk, records of clients are refused here: others are to lead, who have
+/// room. Where nobody has, leadership stays.
+async fn follow_room(dirs: Arc<LogDirs>, kubernetes: Arc<Kubernetes>) {
+    let mut looks = interval(ROOM_LOOKS);
+    let mut full = false;
+    loop {
+        looks.tick().await;
+        let now = dirs.in_service().any(|dir| dir.is_full());
+        match (std::mem::replace(&mut full, now), now) {
+            (false, true) => {
+                warn!("a disk is full: leadership is handed over until there is room again");
+                kubernetes.drain();
+            }
+            (true, false) => {
+                info!("there is room on the disks again");
+                kubernetes.serve();
+            }
+            _ => {}
         }
     }
 }

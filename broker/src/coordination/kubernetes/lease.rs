@@ -82,6 +82,17 @@ impl Registration {
         self.wish.send_if_modified(|wish| std::mem::replace(&mut wish.offline, offline.clone()) != offline);
     }
 
+    /// Tells the operator that this broker is willing to lead again.
+    pub fn serve(&self) {
+        self.wish.send_if_modified(|wish| {
+            let drained = wish.phase == Phase::Draining;
+            if drained {
+                wish.phase = Phase::Serving;
+            }
+            drained
+        });
+    }
+
     /// Gives the Lease back. Ends when that is done, or has failed.
     pub async fn release(&self) {
         self.wish.send_modify(|wish| wish.phase = Phase::Stopped);

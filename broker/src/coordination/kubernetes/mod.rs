@@ -120,6 +120,11 @@ impl Kubernetes {
         self.registration.drain();
     }
 
+    /// This broker is willing to lead again.
+    pub fn serve(&self) {
+        self.registration.serve();
+    }
+
     /// Gives the Lease back, after all is stopped and synced.
     pub async fn release(&self) {
         self.registration.release().await;

@@ -45,6 +45,8 @@ pub struct Metrics {
     pub under_replicated: Gauge,
     /// Partitions led here with fewer in-sync replicas than `min.insync.replicas`.
     pub under_min_isr: Gauge,
+    /// Partitions led here with as many as that and not with all: the next loss stops acks=all.
+    pub at_min_isr: Gauge,
     /// Records that the slowest follower of any partition led here lacks.
     pub replication_lag: Gauge,
     /// Changes after which fewer replicas were in sync.
@@ -169,6 +171,10 @@ impl Default for Metrics {
             "under_min_isr_partitions",
             "Partitions led here with fewer in-sync replicas than min.insync.replicas",
         );
+        let at_min_isr = gauge(
+            "at_min_isr_partitions",
+            "Partitions led here with just min.insync.replicas in-sync replicas, and not with all",
+        );
         let replication_lag = gauge(
             "replication_lag_records",
             "Records that the slowest follower of any partition led here lacks",
@@ -194,6 +200,7 @@ impl Default for Metrics {
             unknown_logs,
             under_replicated,
             under_min_isr,
+            at_min_isr,
             replication_lag,
             isr_shrinks,
             isr_expands,
@@ -219,16 +226,21 @@ impl Metrics {
 
     /// Shows how the partitions that are led here stand.
     pub fn show_replication(&self, hosted: &Hosted) {
-        let (mut under_replicated, mut under_min_isr, mut lag) = (0, 0, 0);
+        let (mut under_replicated, mut under_min_isr, mut at_min_isr, mut lag) = (0, 0, 0, 0);
         for replica in hosted.replicas().filter(|replica| replica.is_leader()) {
             lag = lag.max(replica.replication_lag());
             if replica.state().is_under_replicated() {
                 under_replicated += 1;
-                under_min_isr += i64::from(replica.is_under_min_isr());
+                match replica.spare_in_sync() {
+                    Some(..0) => under_min_isr += 1,
+                    Some(0) => at_min_isr += 1,
+                    _ => {}
+                }
             }
         }
         self.under_replicated.set(under_replicated);
         self.under_min_isr.set(under_min_isr);
+        self.at_min_isr.set(at_min_isr);
         self.replication_lag.set(lag);
     }
 

@@ -54,6 +54,18 @@ pub const MAX_BROKERS: i32 = 1000;
         json_path = ".status.version",
         description = "Version of Milena that every broker runs"
     ),
+    printcolumn(
+        name = "Offline",
+        type_ = "integer",
+        json_path = ".status.offlinePartitions",
+        description = "Partitions without a leader"
+    ),
+    printcolumn(
+        name = "Under-Replicated",
+        type_ = "integer",
+        json_path = ".status.underReplicatedPartitions",
+        description = "Partitions of which some replica is not in sync"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
@@ -175,6 +187,9 @@ pub struct KafkaClusterStatus {
     /// Partitions without a leader: nobody can produce to them or consume from them.
     #[serde(default)]
     pub offline_partitions: i32,
+    /// Partitions of which some replica is not in sync. They serve, but the loss of another broker may cost more.
+    #[serde(default)]
+    pub under_replicated_partitions: i32,
     /// Topics whose KafkaTopic was found missing without its deletion having been seen. Their data is kept for
     /// a day.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -54,6 +54,18 @@ pub const MAX_PARTITIONS: i32 = 10_000;
         description = "Whether every partition has a leader"
     ),
     printcolumn(
+        name = "Offline",
+        type_ = "integer",
+        json_path = ".status.offlinePartitions",
+        description = "Partitions without a leader"
+    ),
+    printcolumn(
+        name = "Under-Replicated",
+        type_ = "integer",
+        json_path = ".status.underReplicatedPartitions",
+        description = "Partitions of which some replica is not in sync"
+    ),
+    printcolumn(
         name = "Reason",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason",

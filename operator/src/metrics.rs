@@ -41,6 +41,30 @@ pub struct Noted {
     pub reason: &'static str,
 }
 
+/// Labels of what changed who leads partitions.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Election {
+    /// `LeadersElected`, `LeadersRestarted`, `PartitionsOffline`… `PossibleLoss` and `UncleanElection` may lose records.
+    pub reason: &'static str,
+}
+
+/// Labels of a cluster.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Cluster {
+    /// Namespace of the KafkaCluster.
+    pub namespace: String,
+    /// Its name.
+    pub cluster: String,
+}
+
+/// How the partitions of each cluster stand, as its status tells.
+#[derive(Clone, Debug, Default)]
+struct Partitions {
+    all: Family<Cluster, Gauge>,
+    offline: Family<Cluster, Gauge>,
+    under_replicated: Family<Cluster, Gauge>,
+}
+
 /// Counters and gauges. A clone counts into the same numbers.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
@@ -50,6 +74,8 @@ pub struct Metrics {
     notes: Family<Noted, Counter>,
     /// Elections of replicas that were not in sync.
     pub unclean_leader_elections: Counter,
+    elections: Family<Election, Counter>,
+    partitions: Partitions,
     /// 1 while this replica is the one that works.
     pub leader: Gauge,
 }
@@ -77,6 +103,26 @@ impl Metrics {
         self.notes.get_or_create(&Noted { reason }).inc();
     }
 
+    /// Counts partitions whose leader changed.
+    pub fn elected(&self, reason: &'static str, partitions: usize) {
+        let partitions = u64::try_from(partitions).unwrap_or(u64::MAX);
+        self.elections.get_or_create(&Election { reason }).inc_by(partitions);
+    }
+
+    /// Shows how the partitions of a cluster stand; `None` once there is no such cluster any more.
+    pub fn show_partitions(&self, namespace: &str, cluster: &str, counts: Option<[i32; 3]>) {
+        let labels = Cluster { namespace: namespace.to_owned(), cluster: cluster.to_owned() };
+        let Partitions { all, offline, under_replicated } = &self.partitions;
+        let Some(counts) = counts else {
+            return [all, offline, under_replicated].into_iter().for_each(|family| {
+                family.remove(&labels);
+            });
+        };
+        for (family, count) in [all, offline, under_replicated].into_iter().zip(counts) {
+            family.get_or_create(&labels).set(i64::from(count));
+        }
+    }
+
     /// The text of /metrics, in the OpenMetrics format.
     ///
     /// # Errors
@@ -93,6 +139,13 @@ impl Metrics {
             "Elections that may have lost acknowledged records",
             unclean,
         );
+        let elections = self.elections.clone();
+        registry.register("leader_elections", "Partitions whose leader changed, by reason", elections);
+        let Partitions { all, offline, under_replicated } = self.partitions.clone();
+        registry.register("partitions", "Partitions of a cluster", all);
+        registry.register("offline_partitions", "Partitions of a cluster without a leader", offline);
+        let help = "Partitions of a cluster of which some replica is not in sync";
+        registry.register("under_replicated_partitions", help, under_replicated);
         registry.register("leader", "1 while this replica is the one that works", self.leader.clone());
         registry.register_collector(Box::new(Memory));
         let mut text = String::new();
@@ -136,10 +189,17 @@ mod tests {
         metrics.saw("kafkatopics");
         metrics.noted("LeadersElected");
         metrics.leader.set(1);
+        metrics.elected("LeadersElected", 3);
+        metrics.show_partitions("default", "demo", Some([6, 1, 2]));
+        metrics.show_partitions("default", "gone", Some([1, 0, 0]));
+        metrics.show_partitions("default", "gone", None);
         let text = metrics.encode().unwrap();
         for line in [
             r#"milena_operator_reconciles_total{controller="cluster",result="ok"} 1"#,
             r#"milena_operator_api_writes_total{method="PATCH",resource="kafkatopics/status"} 1"#,
+            r#"milena_operator_leader_elections_total{reason="LeadersElected"} 3"#,
+            r#"milena_operator_offline_partitions{namespace="default",cluster="demo"} 1"#,
+            r#"milena_operator_under_replicated_partitions{namespace="default",cluster="demo"} 2"#,
             r#"milena_operator_watch_events_total{resource="kafkatopics"} 1"#,
             r#"milena_operator_notes_total{reason="LeadersElected"} 1"#,
             "milena_operator_leader 1",

@@ -19,6 +19,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::jiff::Timestamp;
 use kube::Resource as _;
 use kube::runtime::events::EventType;
+use milena_controller::lease::Instant;
 use milena_controller::{Brokers, ChunkWrite, Note, Plan};
 use milena_crds::{KafkaCluster, KafkaTopic, names};
 use tokio::sync::mpsc;
@@ -47,6 +48,8 @@ const RETRY: Duration = Duration::from_millis(250);
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 /// Longest wait for something to happen: deadlines are looked at again.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// News of replicas out of sync are told no more often than this.
+const MINOR_NEWS: Duration = Duration::from_secs(1);
 /// Brokers that are gone, and Events that are to be told, in line.
 const LINE: usize = 1024;
 
@@ -69,9 +72,13 @@ pub async fn run(handle: Arc<Handle>, context: Context, clock: Clock) {
         buried: BTreeSet::new(),
         shown: Brokers::new(),
         told: Summary::default(),
+        told_at: Instant::ZERO,
+        hasty: None,
     };
     loop {
         if !task.context.working().await || task.handle.is_closed() {
+            let (namespace, name) = &task.handle.name;
+            task.context.metrics.show_partitions(namespace, name, None);
             return;
         }
         if !task.bury().await {
@@ -97,8 +104,11 @@ struct Task {
     buried: BTreeSet<Gone>,
     /// The brokers as the controller knows them.
     shown: Brokers,
-    /// What the task that looks after the cluster's objects was last woken for.
+    /// What the task that looks after the cluster's objects was last woken for, and when.
     told: Summary,
+    told_at: Instant,
+    /// When it is to be told of what came too soon after that.
+    hasty: Option<Instant>,
 }
 
 impl Task {
@@ -142,7 +152,8 @@ impl Task {
     /// What to write now, for which KafkaCluster, and over which versions. `None`: the cluster is to be left alone.
     fn plan(&mut self) -> Option<(Option<Arc<KafkaCluster>>, Plan, Versions)> {
         let now = self.clock.now();
-        let mut guard = self.handle.state();
+        let handle = Arc::clone(&self.handle);
+        let mut guard = handle.state();
         let state = &mut *guard;
         let leave =
             |cluster: &Arc<KafkaCluster>| cluster.metadata.deletion_timestamp.is_some() || is_paused(cluster);
@@ -159,11 +170,29 @@ impl Task {
         self.shown = brokers;
         let (plan, versions) = state.plan(seconds());
         let (summary, first) = (summarize(state), !std::mem::replace(&mut state.planned, true));
-        if first || self.told != summary {
-            self.told = summary;
-            self.handle.wake_objects.notify_one();
-        }
+        self.show(summary, first, now);
         Some((state.cluster.clone(), plan, versions))
+    }
+
+    /// Wakes who writes the cluster's status, if there is news. While replicas fall behind and catch up there is news
+    /// with each partition: that is told once a second.
+    fn show(&mut self, summary: Summary, first: bool, now: Instant) {
+        if !first && self.told == summary {
+            self.hasty = None;
+            return;
+        }
+        let under_replicated = summary.under_replicated;
+        let minor = Summary { under_replicated, ..self.told.clone() } == summary;
+        let due = self.told_at + MINOR_NEWS;
+        if minor && !first && now < due {
+            self.hasty = Some(due);
+            return;
+        }
+        let (namespace, name) = &self.handle.name;
+        let counts = [summary.partitions, summary.offline, under_replicated];
+        self.context.metrics.show_partitions(namespace, name, Some(counts));
+        (self.told, self.told_at, self.hasty) = (summary, now, None);
+        self.handle.wake_objects.notify_one();
     }
 
     fn count(&self, plan: &Plan) {
@@ -171,6 +200,9 @@ impl Task {
             self.context.metrics.noted(note.reason);
         }
         self.context.metrics.unclean_leader_elections.inc_by(plan.unclean_elections);
+        for (reason, partitions) in &plan.elections {
+            self.context.metrics.elected(reason, *partitions);
+        }
     }
 
     /// Puts notes in line to be told; what does not fit is only logged.
@@ -223,6 +255,8 @@ impl Task {
         let deadline = state.controller.next_deadline().map(|deadline| {
             Duration::try_from(deadline.duration_since(Timestamp::now())).unwrap_or_default()
         });
+        let hasty = self.hasty.map(|due| due.saturating_sub(now));
+        let deadline = deadline.into_iter().chain(hasty).min();
         let wait = expiry.min(deadline.unwrap_or(LONGEST_WAIT)).clamp(SHORTEST_WAIT, LONGEST_WAIT);
         (wait, deadline.is_some_and(|deadline| deadline <= wait))
     }
@@ -267,6 +301,7 @@ pub fn summarize(state: &State) -> Summary {
         topics: size(summary.topics),
         partitions: size(summary.partitions),
         offline: size(summary.offline),
+        under_replicated: size(summary.under_replicated),
         missing: summary.missing,
         brokers_in_use: summary.brokers_in_use,
         troubled: state.roster.troubled().iter().map(|(id, offline)| (*id, offline.count())).collect(),

@@ -133,7 +133,13 @@ impl Leader {
     /// Whether acks=all can be promised: enough replicas are in sync. As in Kafka, a topic with fewer
     /// replicas than `min.insync.replicas` needs all of them.
     pub fn has_enough_in_sync(&self) -> bool {
-        self.state.isr.len() >= self.min_in_sync.min(self.state.replicas.len())
+        self.spare_in_sync() >= 0
+    }
+
+    /// How many members the committed ISR has beyond those that acks=all needs; below zero that many are lacking.
+    pub fn spare_in_sync(&self) -> i64 {
+        let count = |all: usize| i64::try_from(all).unwrap_or(i64::MAX);
+        count(self.state.isr.len()).saturating_sub(count(self.min_in_sync.min(self.state.replicas.len())))
     }
 
     /// How an append whose last record is at `last_offset` stands.

@@ -175,9 +175,9 @@ impl Partition {
         ends.min().map_or(0, |slowest| log.log_end_offset().saturating_sub(slowest))
     }
 
-    /// Whether this broker leads it with fewer in-sync replicas than `min.insync.replicas`.
-    pub fn is_under_min_isr(&self) -> bool {
-        self.inner.lock().replica.leader().is_some_and(|leader| !leader.has_enough_in_sync())
+    /// How many in-sync replicas there are beyond `min.insync.replicas`, or lacking, where this broker leads.
+    pub fn spare_in_sync(&self) -> Option<i64> {
+        self.inner.lock().replica.leader().map(|leader| leader.spare_in_sync())
     }
 }
 

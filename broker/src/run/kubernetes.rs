@@ -68,7 +68,7 @@ pub async fn run(cli: Cli) -> Result<(), String> {
     let mut tasks = JoinSet::new();
     tasks.spawn(follow_settings(broker.clone(), layers));
     tasks.spawn(follow_registration(broker.clone(), kubernetes.clone()));
-    tasks.spawn(follow_room(dirs.clone(), kubernetes.clone()));
+    let room = tokio::spawn(follow_room(dirs.clone(), kubernetes.clone()));
     // Set once, here.
     let _ = probes.broker.set(broker.clone());
     let manager = Manager::new(id, dirs.clone(), kubernetes.image());
@@ -83,7 +83,8 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         reason = broker.failed() => Err(reason),
     };
     // Nobody else may say any more whether this broker is willing to lead.
-    tasks.shutdown().await;
+    room.abort();
+    let _ = room.await;
     kubernetes.drain();
     running.hand_over().await;
     running.stop().await;

@@ -20,8 +20,18 @@ pub struct Chunks {
     /// The objects that each topic has partitions in.
     of_topic: HashMap<Uuid, BTreeSet<u32>>,
     load: Load,
-    partitions: usize,
-    offline: usize,
+    totals: Totals,
+}
+
+/// Counts of partitions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// All of them.
+    pub partitions: usize,
+    /// Those without a leader.
+    pub offline: usize,
+    /// Those of which some replica is not in sync.
+    pub under_replicated: usize,
 }
 
 /// A partition as it stands in an object.
@@ -90,18 +100,22 @@ impl Chunks {
 
     fn count(&mut self, text: &str, there: bool) {
         let one = |number: usize| if there { number.saturating_add(1) } else { number.saturating_sub(1) };
-        self.partitions = one(self.partitions);
+        let totals = &mut self.totals;
+        totals.partitions = one(totals.partitions);
         let Ok(state) = text.parse::<PartitionState>() else { return };
         if state.leader.is_none() {
-            self.offline = one(self.offline);
+            totals.offline = one(totals.offline);
+        }
+        if state.is_under_replicated() {
+            totals.under_replicated = one(totals.under_replicated);
         }
         if there { self.load.add(&state.replicas) } else { self.load.remove(&state.replicas) }
     }
 
-    /// How many partitions there are, and how many of them have no leader.
+    /// How many partitions there are, and how many of them are not as they should be.
     #[must_use]
-    pub fn totals(&self) -> (usize, usize) {
-        (self.partitions, self.offline)
+    pub fn totals(&self) -> Totals {
+        self.totals
     }
 
     /// The partitions of a topic, in order.

@@ -34,6 +34,8 @@ pub struct Plan {
     pub unclean_elections: u64,
     /// What happened, for Events.
     pub notes: Vec<Note>,
+    /// Partitions whose leader the objects change, by reason: `LeadersElected`, `LeadersRestarted`, `PartitionsOffline`…
+    pub elections: BTreeMap<&'static str, usize>,
 }
 
 /// A KafkaPartitions object to write. Its answer, or after a conflict what is there instead, goes into
@@ -57,6 +59,8 @@ pub struct StatusWrite {
     pub uid: Option<String>,
     /// The whole status.
     pub status: KafkaTopicStatus,
+    /// Nothing but the count of partitions with a replica out of sync differs: that may wait, it passes by itself.
+    pub minor: bool,
 }
 
 /// Something to tell people.
@@ -81,6 +85,8 @@ pub struct Summary {
     pub partitions: usize,
     /// Partitions without a leader.
     pub offline: usize,
+    /// Partitions of which some replica is not in sync.
+    pub under_replicated: usize,
     /// Topics that have data and no KafkaTopic.
     pub missing: Vec<MissingTopic>,
     /// One more than the highest id of a broker that holds a replica: below this the cluster cannot be scaled.
@@ -111,6 +117,7 @@ impl Controller {
             if is_due && asked.has_gone_back_enough() {
                 self.rebalance = self.rebalance.go_on(now);
             }
+            plan.elections = tally.elections();
             plan.notes.extend(tally.notes(self));
         }
         self.look_after_missing(&mut writes, &mut plan.notes, now);
@@ -144,12 +151,13 @@ impl Controller {
     /// Numbers of the whole cluster.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        let (partitions, offline) = self.chunks.totals();
+        let totals = self.chunks.totals();
         let missing = self.orphans.iter().filter_map(|(id, since)| Some((id, since.as_ref()?)));
         Summary {
             topics: self.topics.len(),
-            partitions,
-            offline,
+            partitions: totals.partitions,
+            offline: totals.offline,
+            under_replicated: totals.under_replicated,
             missing: missing.map(|(id, since)| self.missing_topic(*id, since)).collect(),
             brokers_in_use: self.chunks.load().highest().map_or(0, |id| id.saturating_add(1)),
         }
@@ -169,7 +177,8 @@ impl Controller {
     fn gather(&mut self, chunks: &Chunks, now: Timestamp) {
         let Some(cluster) = &self.cluster else { return };
         let before = self.gathering.deadline();
-        self.gathering = self.gathering.look(&self.brokers, cluster.ids(), chunks.totals().0 == 0, now);
+        self.gathering =
+            self.gathering.look(&self.brokers, cluster.ids(), chunks.totals().partitions == 0, now);
         if before.is_some() && self.gathering.deadline().is_none() {
             self.dirty.extend(self.waiting.iter().cloned());
         }

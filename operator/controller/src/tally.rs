@@ -47,6 +47,15 @@ impl Tally {
         unclean.map(|(_, partitions)| u64::try_from(partitions.len()).unwrap_or(u64::MAX)).sum()
     }
 
+    /// Partitions whose leader changed, by reason.
+    pub(crate) fn elections(&self) -> BTreeMap<&'static str, usize> {
+        let mut elections = self.counts.clone();
+        for ((_, reason), partitions) in &self.losses {
+            *elections.entry(*reason).or_default() += partitions.len();
+        }
+        elections
+    }
+
     /// What people are told: one note for all partitions that come to the same.
     pub(crate) fn notes(&self, controller: &Controller) -> Vec<Note> {
         let count = |(reason, count): (&&'static str, &usize)| {

@@ -6,7 +6,7 @@ use milena_crds::KafkaTopic;
 use milena_crds::names::{self, check_topic_name};
 use milena_crds::partition::{MAX_REPLICAS, Member, PartitionKey, PartitionState};
 use milena_crds::settings::check_topic_config;
-use milena_crds::topic::MAX_PARTITIONS;
+use milena_crds::topic::{KafkaTopicStatus, MAX_PARTITIONS};
 use uuid::Uuid;
 
 use crate::broker::Liveness;
@@ -269,10 +269,14 @@ fn tell(name: &str, entry: &mut Entry, found: &[Found], standing: Standing, plan
         return;
     }
     plan.notes.extend(status::note(name, &standing, there));
+    let under_replicated_partitions = status.under_replicated_partitions;
+    let minor = there
+        .is_some_and(|there| KafkaTopicStatus { under_replicated_partitions, ..there.clone() } == status);
     plan.topics.push(StatusWrite {
         name: name.to_owned(),
         uid: object.metadata.uid.clone(),
         status: status.clone(),
+        minor,
     });
     entry.sent = Some(status);
 }

@@ -35,6 +35,8 @@ pub struct Summary {
     pub partitions: i32,
     /// Partitions without a leader.
     pub offline: i32,
+    /// Partitions of which some replica is not in sync.
+    pub under_replicated: i32,
     /// Topics that were found missing.
     pub missing: Vec<MissingTopic>,
     /// One more than the highest id of a broker that holds a replica.
@@ -191,6 +193,7 @@ fn status(
         topics: summary.topics,
         partitions: summary.partitions,
         offline_partitions: summary.offline,
+        under_replicated_partitions: summary.under_replicated,
         missing_topics: summary.missing,
     }
 }

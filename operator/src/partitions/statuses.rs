@@ -1,8 +1,8 @@
 //! Writes the statuses of topics: many at once, and partition state never waits for them.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
@@ -20,6 +20,9 @@ use crate::world::Handle;
 
 /// Writes under way at once. The API server takes about 1,000 small writes a second from sixteen writers.
 const AT_ONCE: usize = 16;
+/// How long a status waits that differs in nothing but replicas out of sync: a broker that restarts makes thousands of
+/// them, and unmakes them a moment later.
+const MINOR_WAIT: Duration = Duration::from_secs(5);
 /// Wait after a write that failed.
 const RETRY: Duration = Duration::from_millis(500);
 /// Fields that may be absent: a merge patch has to say so.
@@ -29,21 +32,51 @@ const OPTIONAL: [&str; 3] = ["observedGeneration", "topicId", "topicName"];
 /// last one is done.
 #[derive(Default)]
 pub struct Statuses {
-    line: Mutex<VecDeque<StatusWrite>>,
+    lines: Mutex<Lines>,
     more: Notify,
+}
+
+#[derive(Default)]
+struct Lines {
+    /// To be written now.
+    due: VecDeque<StatusWrite>,
+    /// To be judged anew later, in the order of their times.
+    minor: VecDeque<(Instant, String)>,
+    /// Those that have waited: what is still to be written is written.
+    waited: HashSet<String>,
+}
+
+impl Lines {
+    fn put(&mut self, write: StatusWrite, now: Instant) {
+        if self.waited.remove(&write.name) || !write.minor {
+            self.due.push_back(write);
+        } else {
+            self.minor.push_back((now + MINOR_WAIT, write.name));
+        }
+    }
+
+    /// The names whose wait is over.
+    fn ripe(&mut self, now: Instant) -> Vec<String> {
+        let count = self.minor.partition_point(|(until, _)| *until <= now);
+        let names: Vec<String> = self.minor.drain(..count).map(|(_, name)| name).collect();
+        self.waited.extend(names.iter().cloned());
+        names
+    }
 }
 
 impl Statuses {
     /// Puts statuses in line.
     pub fn put(&self, writes: Vec<StatusWrite>) {
         if !writes.is_empty() {
-            self.line().extend(writes);
+            let (mut lines, now) = (self.lines(), Instant::now());
+            writes.into_iter().for_each(|write| lines.put(write, now));
+            drop(lines);
             self.more.notify_one();
         }
     }
 
-    fn line(&self) -> MutexGuard<'_, VecDeque<StatusWrite>> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes what comes, for as long as the operator runs.
@@ -51,15 +84,38 @@ impl Statuses {
         let api: Api<KafkaTopic> = Api::namespaced(context.client.clone(), &handle.name.0);
         let mut under_way = FuturesUnordered::new();
         loop {
+            let (ripe, next) = {
+                let mut lines = self.lines();
+                let ripe = lines.ripe(Instant::now());
+                (ripe, lines.minor.front().map(|(until, _)| *until))
+            };
+            judge_anew(&handle, &ripe);
             while under_way.len() < AT_ONCE {
-                let Some(write) = self.line().pop_front() else { break };
+                let Some(write) = self.lines().due.pop_front() else { break };
                 under_way.push(carry_out(&context, &api, write));
             }
             tokio::select! {
                 Some((name, answer)) = under_way.next() => hand_in(&handle, &name, answer),
                 () = self.more.notified(), if under_way.len() < AT_ONCE => {}
+                () = until(next), if next.is_some() => {}
             }
         }
+    }
+}
+
+async fn until(time: Option<Instant>) {
+    if let Some(time) = time {
+        tokio::time::sleep_until(time.into()).await;
+    }
+}
+
+/// The controller hands out the statuses again that still differ.
+fn judge_anew(handle: &Handle, names: &[String]) {
+    if !names.is_empty() {
+        let mut state = handle.state();
+        names.iter().for_each(|name| state.controller.status_done(name));
+        drop(state);
+        handle.wake_partitions.notify_one();
     }
 }
 
@@ -108,4 +164,32 @@ async fn patch(context: &Context, api: &Api<KafkaTopic>, write: &StatusWrite) ->
     // An object made anew under the name is another one: the API server answers with a conflict.
     let body = json!({ "metadata": { "uid": write.uid }, "status": status });
     within(api.patch_status(&write.name, &parameters, &Patch::Merge(body))).await
+}
+
+#[cfg(test)]
+mod tests {
+    use milena_crds::topic::KafkaTopicStatus;
+
+    use super::*;
+
+    fn write(name: &str, minor: bool) -> StatusWrite {
+        StatusWrite { name: name.to_owned(), uid: None, status: KafkaTopicStatus::default(), minor }
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_not_written() {
+        let (mut lines, begun) = (Lines::default(), Instant::now());
+        lines.put(write("offline", false), begun);
+        lines.put(write("behind", true), begun);
+        lines.put(write("passing", true), begun + MINOR_WAIT / 2);
+        assert_eq!(lines.due.iter().map(|write| write.name.as_str()).collect::<Vec<_>>(), ["offline"]);
+        assert!(lines.ripe(begun).is_empty());
+        assert_eq!(lines.ripe(begun + MINOR_WAIT), ["behind"]);
+        // Judged anew: it still differs.
+        lines.put(write("behind", true), begun + MINOR_WAIT);
+        assert_eq!(lines.due.back().map(|write| write.name.as_str()), Some("behind"));
+        // The next one waits again.
+        lines.put(write("behind", true), begun + MINOR_WAIT);
+        assert_eq!(lines.due.len(), 2);
+    }
 }

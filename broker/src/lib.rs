@@ -24,6 +24,7 @@ mod mutate;
 pub mod node;
 pub mod partitions;
 pub mod replication;
+mod reports;
 pub mod run;
 pub mod server;
 mod topics;

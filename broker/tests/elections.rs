@@ -10,6 +10,8 @@
 mod support;
 
 use std::{
+    fs,
+    path::{Path, PathBuf},
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -213,4 +215,90 @@ fn leadership_goes_back_by_itself() {
     three.until("t", "others lead", |partition| partition.leader_id.0 > 0);
     three.order("start", 0);
     three.until("t", "the first replicas lead", is_led_by_first);
+}
+
+/// The directories of the three brokers.
+fn dirs(data: &Path) -> [PathBuf; 3] {
+    [data.to_owned(), data.join("broker.1"), data.join("broker.2")]
+}
+
+/// The machine lost power: the directory was last open in another boot, and not closed in order.
+fn lose_power(dir: &Path) {
+    let path = dir.join("log-generation");
+    let text = fs::read_to_string(&path).unwrap();
+    let line = |line: &str| match line.split_once(".id=") {
+        Some(("boot" | "recovered.boot", _)) => line.split_once('=').unwrap().0.to_owned() + "=another",
+        _ => line.to_owned(),
+    };
+    fs::write(&path, text.lines().map(|text| line(text) + "\n").collect::<String>()).unwrap();
+}
+
+/// The last bytes of a log never reached the disk.
+fn lose_bytes(dir: &Path, partition: &str, bytes: u64) {
+    let path = dir.join(partition).join("00000000000000000000.log");
+    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.set_len(file.metadata().unwrap().len() - bytes).unwrap();
+}
+
+fn log_end(three: &Three, leader: i32, topic: &str) -> i64 {
+    let partition = list_offsets_request::ListOffsetsPartition::default().with_timestamp(-1);
+    let asked = list_offsets_request::ListOffsetsTopic::default()
+        .with_name(name(topic))
+        .with_partitions(vec![partition]);
+    let request = ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![asked]);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let answer = three.connect(leader).ask(6, &request);
+        let partition = &answer.topics[0].partitions[0];
+        if partition.error_code == 0 {
+            return partition.offset;
+        }
+        assert!(Instant::now() < deadline, "no latest offset: {}", partition.error_code);
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn after_a_power_cut_of_all_who_goes_furthest_leads() {
+    let mut three = Three::start(&[]);
+    let id = three.create("t", 1, 3, &[("min.insync.replicas", "2")]);
+    three.until("t", "all in sync", |partition| partition.isr_nodes.len() == 3);
+    let leader = three.partitions("t")[0].leader_id.0;
+    (0..20).for_each(|_| produce(&mut three.connect(leader), id, 0, batch(100)));
+    let length = |dir: &PathBuf| fs::metadata(dir.join("t-0/00000000000000000000.log")).unwrap().len();
+    let all = dirs(three.0.data.path());
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while all.iter().map(length).min() != all.iter().map(length).max() {
+        assert!(Instant::now() < deadline, "the followers have it");
+        thread::sleep(Duration::from_millis(10));
+    }
+    // Each lost something but one, which is no broker that an ordinary election would prefer.
+    let furthest = three.partitions("t")[0].replica_nodes[2].0;
+    three.0.kill_change_restart(|data| {
+        for (broker, dir) in dirs(data).iter().enumerate() {
+            lose_power(dir);
+            if broker != usize::try_from(furthest).unwrap() {
+                lose_bytes(dir, "t-0", 40 + 400 * u64::try_from(broker).unwrap());
+            }
+        }
+    });
+    three.until("t", "it leads", |partition| partition.leader_id == furthest);
+    three.until("t", "all in sync again", |partition| partition.isr_nodes.len() == 3);
+    assert_eq!(log_end(&three, furthest, "t"), 20, "nothing is lost that one disk kept");
+    produce(&mut three.connect(furthest), id, 0, batch(100));
+}
+
+#[test]
+fn after_a_power_cut_of_all_an_empty_disk_does_not_lead() {
+    let mut three = Three::start(&[]);
+    let id = three.create("t", 1, 3, &[]);
+    three.until("t", "all in sync", |partition| partition.isr_nodes.len() == 3);
+    let leader = three.partitions("t")[0].leader_id.0;
+    produce(&mut three.connect(leader), id, 0, batch(100));
+    three.0.kill_change_restart(|data| {
+        dirs(data).iter().for_each(|dir| lose_power(dir));
+        fs::remove_dir_all(data.join("broker.2")).unwrap();
+    });
+    three.until("t", "one with its disk leads", |partition| (0..2).contains(&partition.leader_id.0));
+    three.until("t", "all in sync again", |partition| partition.isr_nodes.len() == 3);
 }

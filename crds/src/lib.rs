@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod elections;
+pub mod inquiry;
 pub mod names;
 pub mod partition;
 pub mod partitions;

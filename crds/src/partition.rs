@@ -1,6 +1,7 @@
 //! The state of one partition: its text in KafkaPartitions, and the changes that the coordination rules allow.
 
 mod offline;
+mod report;
 mod text;
 mod transition;
 mod unclean;
@@ -11,6 +12,7 @@ mod tests;
 use uuid::Uuid;
 
 pub use offline::Offline;
+pub use report::Report;
 pub use text::ParseError;
 pub use transition::{Illegal, NotPossible, check_transition};
 

@@ -1,6 +1,7 @@
 //! Topics and partitions of one cluster: what the controller decides is written, and what comes of it handed back.
 
 mod close_look;
+mod inquiries;
 mod objects;
 mod pulse;
 mod roster;
@@ -35,6 +36,7 @@ use crate::world::{Handle, State};
 pub use objects::{Objects, Versions};
 pub use roster::Roster;
 
+use inquiries::Inquiries;
 use pulse::{Gone, Pulses};
 use statuses::Statuses;
 
@@ -69,6 +71,7 @@ pub async fn run(handle: Arc<Handle>, context: Context, clock: Clock) {
         statuses,
         tell,
         pulses: Pulses::new(tell_gone),
+        inquiries: Inquiries::default(),
         buried: BTreeSet::new(),
         shown: Brokers::new(),
         told: Summary::default(),
@@ -87,6 +90,7 @@ pub async fn run(handle: Arc<Handle>, context: Context, clock: Clock) {
         }
         let calm = task.round().await;
         task.pulses.hold(&task.handle.state().roster.processes());
+        task.inquire();
         if calm {
             task.wait(&mut gone).await;
         }
@@ -100,6 +104,7 @@ struct Task {
     statuses: Arc<Statuses>,
     tell: mpsc::Sender<(ObjectReference, Note)>,
     pulses: Pulses,
+    inquiries: Inquiries,
     /// Brokers, with their epochs, whose expired Leases were looked at closely.
     buried: BTreeSet<Gone>,
     /// The brokers as the controller knows them.
@@ -112,6 +117,15 @@ struct Task {
 }
 
 impl Task {
+    /// Asks brokers what elections depend on (rule 8).
+    fn inquire(&self) {
+        let (processes, wanted) = {
+            let state = self.handle.state();
+            (state.roster.processes(), state.controller.wanted_reports())
+        };
+        self.inquiries.ask(&self.handle, &processes, wanted);
+    }
+
     /// Plans, writes, and hands back. `false`: there is more to do at once.
     async fn round(&mut self) -> bool {
         let Some((cluster, plan, versions)) = self.plan() else { return true };

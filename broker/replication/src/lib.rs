@@ -21,4 +21,5 @@ mod tests;
 pub use exchange::{Answer, FollowerFetch, LogView, Refusal};
 pub use follower::{Follower, FollowerStep};
 pub use leader::{Acknowledged, Change, Leader, Leadership, Outcome, Served};
-pub use replica::{Conditions, Learned, Replica, Report, Role, Source};
+pub use milena_crds::partition::Report;
+pub use replica::{Conditions, Learned, Replica, Role, Source};

@@ -1,6 +1,6 @@
 //! One replica: which states it acts on, and what it is by them (rules 2, 3, 8, 10 and 13).
 
-use milena_crds::partition::{Generation, Member, PartitionState};
+use milena_crds::partition::{Member, PartitionState, Report};
 
 use crate::{
     exchange::{Answer, FollowerFetch, LogView, Refusal},
@@ -76,19 +76,6 @@ pub enum Learned {
     Follows,
     /// It does neither from now on.
     Idles,
-}
-
-/// How far a replica's log goes, for a recovery election (rule 8).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// Generation of its log.
-    pub generation: Generation,
-    /// Leader epoch of its last record, -1 for an empty log.
-    pub last_epoch: i32,
-    /// End of its log.
-    pub log_end: i64,
-    /// It refuses every leader epoch up to this one from now on.
-    pub refuses: i32,
 }
 
 impl Replica {
@@ -246,15 +233,17 @@ impl Replica {
     }
 
     /// Tells how far the log goes, and refuses every leader epoch up to `stored`, that of the state for which a recovery
-    /// election is held, from now on (rule 8). What is refused has to be on disk before the answer leaves.
-    pub fn report(&mut self, stored: i32, log: &impl LogView) -> Report {
+    /// election is held, from now on (rule 8). `None` until it has learned that state, or a later one, by which nobody
+    /// leads: what is learned is on disk before it is acted on, so that a restart takes none of it back.
+    pub fn report(&mut self, stored: i32, log: &impl LogView) -> Option<Report> {
+        self.state.as_ref().filter(|state| state.leader.is_none() && state.leader_epoch >= stored)?;
         self.lowest = self.lowest.max(stored.saturating_add(1));
         self.stand_down();
-        Report {
+        Some(Report {
             generation: self.me.generation,
             last_epoch: log.last_epoch(),
             log_end: log.log_end(),
             refuses: self.lowest.saturating_sub(1),
-        }
+        })
     }
 }

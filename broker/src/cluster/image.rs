@@ -26,6 +26,8 @@ pub struct ClusterImage {
     /// Whether this is what the broker remembered of its former life, because the control plane cannot be reached
     /// (rule 10).
     pub from_memory: bool,
+    /// Whether the broker could not keep on its disk that it saw this.
+    pub unkept: bool,
     /// Cluster-wide broker settings that can change while brokers run.
     pub settings: Arc<Config>,
 }

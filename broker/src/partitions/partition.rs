@@ -11,7 +11,7 @@ use std::{
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
-use milena_crds::partition::{Member, PartitionState};
+use milena_crds::partition::{Member, PartitionState, Report};
 use milena_records::Batch;
 use milena_replication::{Acknowledged, Leader, Replica};
 use milena_storage::{AppendInfo, Log, LogDir, LogReader, Origin, StorageError};
@@ -23,6 +23,7 @@ use super::{
     PartitionError, Waiter,
     accept::{ProduceVersion, accept},
     exchanges::{Exchanges, FollowerSlot},
+    log_view::Seen,
     read::Reach,
     waiters::Waiters,
     watch::{Mailbox, Watchers},
@@ -426,6 +427,14 @@ impl Partition {
         self.flushed();
         self.look_again();
         Ok(Some(old))
+    }
+
+    /// How far this log goes, for a recovery election in the leader epoch `stored`; none while this replica does not know
+    /// of it, or where somebody leads (rule 8).
+    pub fn report(&self, stored: i32) -> Option<Report> {
+        let mut inner = self.inner.lock();
+        let Inner { log, replica } = &mut *inner;
+        replica.report(stored, &Seen(log.as_ref()?))
     }
 
     /// Stops leading, whoever leads instead.

@@ -79,9 +79,7 @@ pub async fn run(cli: Cli) -> Result<(), String> {
                 // Whoever asked may be gone.
                 let _ = request.answer.send(fleet.carry_out(request.order).await);
             }
-            () = embedded.until_due() => if let Err(error) = embedded.decide() {
-                warn!(%error, "decisions wait for the next change");
-            },
+            () = embedded.until_due() => fleet.decide(),
         }
     };
     fleet.stop_all().await;

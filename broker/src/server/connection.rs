@@ -4,6 +4,7 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures::FutureExt;
+use milena_crds::inquiry;
 use milena_protocol::ResponseFrame;
 use parking_lot::Mutex;
 use tokio::{
@@ -17,7 +18,7 @@ use super::{
     frames::{Frame, FrameReader},
     send,
 };
-use crate::{api, node::Broker, replication};
+use crate::{api, node::Broker, replication, reports};
 
 /// How often a connection whose request takes long is looked at: is anybody still there?
 const STILL_THERE: Duration = Duration::from_secs(1);
@@ -65,6 +66,12 @@ pub async fn run(
         if replication::is_exchange(&frame.bytes) {
             return replication::serve(stream, frame.bytes, broker, stop).await;
         }
+        if inquiry::is_question(&frame.bytes) {
+            let answer = reports::answer(&broker, &frame.bytes);
+            write_plain(&stream, &answer.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?)
+                .await?;
+            continue;
+        }
         if !answer(&stream, &peer, &broker, frame).await? {
             return Ok(());
         }
@@ -100,6 +107,19 @@ async fn answer(
 
 fn is_closed(stream: &TcpStream) -> bool {
     matches!(stream.ready(Interest::READABLE).now_or_never(), Some(Ok(ready)) if ready.is_read_closed())
+}
+
+/// Writes a few bytes.
+async fn write_plain(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        stream.writable().await?;
+        match stream.try_write(bytes) {
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Writes a frame, and lets other tasks go on from time to time.

@@ -4,6 +4,7 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    path::Path,
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
@@ -75,8 +76,14 @@ impl Process {
 
     /// Kills it outright and starts it again.
     pub fn kill_and_restart(&mut self) {
+        self.kill_change_restart(|_| {});
+    }
+
+    /// The same, with something done to its data directory meanwhile.
+    pub fn kill_change_restart(&mut self, change: impl FnOnce(&Path)) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+        change(self.data.path());
         self.child = spawn(self.port, &self.data, &self.args, &self.variables);
         self.wait();
     }

@@ -18,6 +18,7 @@ use crate::broker::{Broker, Brokers};
 use crate::chunks::Chunks;
 use crate::gathering::Gathering;
 use crate::rebalance::Rebalance;
+use crate::recovery::Recoveries;
 use crate::wishes::wishes_of;
 
 /// Most ids of topics that were seen to go that are remembered, in case their partitions show up later.
@@ -52,6 +53,8 @@ pub struct Controller {
     pub(crate) asked: BTreeMap<PartitionKey, Wish>,
     /// Whether the first topics wait for brokers that are on their way.
     pub(crate) gathering: Gathering,
+    /// Partitions of which every member lost its generation, and what was heard of their logs.
+    pub(crate) recoveries: Recoveries,
     /// When leadership goes back to the first replicas.
     pub(crate) rebalance: Rebalance,
     /// Ids to record as deleted.
@@ -141,6 +144,7 @@ impl Controller {
             wishing: BTreeSet::new(),
             asked: BTreeMap::new(),
             gathering: Gathering::default(),
+            recoveries: Recoveries::new(),
             rebalance: Rebalance::default(),
             doomed: BTreeSet::new(),
             orphans: BTreeMap::new(),
@@ -276,6 +280,7 @@ impl Controller {
 
     fn forget_chunk(&mut self, chunk: u32) {
         self.dirty_chunks.remove(&chunk);
+        self.recoveries.remove(&chunk);
         for id in self.chunks.replace(chunk, None) {
             self.dirty.extend(self.ids.get(&id).into_iter().flatten().cloned());
             self.look_for_owner(id);

@@ -69,7 +69,7 @@ impl Ballot<'_> {
         if let Some(broker) = found {
             return self.elect(broker, Why::Elected);
         }
-        if let Some(recovered) = self.recover() {
+        if let Some(recovered) = self.recover_alone() {
             return Some((recovered, Why::Recovered));
         }
         let unknown = |member: &Member| {
@@ -118,12 +118,7 @@ impl Ballot<'_> {
     /// order.
     fn unclean(&self) -> Option<(PartitionState, Why)> {
         let state = self.state;
-        let serves = |id: &&i32| {
-            let broker = self.brokers.get(id);
-            broker.is_some_and(|broker| {
-                broker.liveness == Liveness::Alive && !broker.offline.contains(&self.key)
-            })
-        };
+        let serves = |id: &&i32| self.brokers.get(id).is_some_and(|broker| self.serves(broker));
         let has_disk = |known: Option<Generation>, id: &i32| {
             let disk = self.brokers.get(id).map(|broker| broker.generation.disk);
             known.is_some_and(|known| Some(known.disk) == disk)
@@ -146,9 +141,11 @@ impl Ballot<'_> {
     }
 
     fn fits(&self, broker: &Broker, member: &Member) -> bool {
-        broker.liveness == Liveness::Alive
-            && broker.generation == member.generation
-            && !broker.offline.contains(&self.key)
+        self.serves(broker) && broker.generation == member.generation
+    }
+
+    pub(crate) fn serves(&self, broker: &Broker) -> bool {
+        broker.liveness == Liveness::Alive && !broker.offline.contains(&self.key)
     }
 
     fn elect(&self, broker: i32, why: Why) -> Option<(PartitionState, Why)> {
@@ -156,12 +153,10 @@ impl Ballot<'_> {
     }
 
     /// Rule 8 where there is nobody to compare with: the only member is back, with its disk.
-    fn recover(&self) -> Option<PartitionState> {
+    fn recover_alone(&self) -> Option<PartitionState> {
         let mut members = self.state.isr.iter().chain(&self.state.elr);
         let (Some(only), None) = (members.next(), members.next()) else { return None };
-        let can_serve =
-            |broker: &&Broker| broker.liveness == Liveness::Alive && !broker.offline.contains(&self.key);
-        let broker = self.brokers.get(&only.broker).filter(can_serve)?;
+        let broker = self.brokers.get(&only.broker).filter(|broker| self.serves(broker))?;
         let epoch = self.state.leader_epoch;
         self.state.recover(only.broker, broker.generation, epoch).ok()
     }

@@ -12,6 +12,7 @@ pub mod lease;
 pub mod placement;
 mod plan;
 mod rebalance;
+mod recovery;
 mod status;
 mod swap;
 mod tally;

@@ -228,18 +228,23 @@ impl Controller {
         tally: &mut Tally,
     ) {
         let mut leaders = BTreeSet::new();
+        let mut heard = self.recoveries.remove(&chunk).unwrap_or_default();
+        let mut waiting = BTreeMap::new();
         for (key, text) in &before.partitions {
             let (Ok(key), Ok(state)) = (key.parse::<PartitionKey>(), text.parse::<PartitionState>()) else {
                 continue;
             };
             let elected_in = state.leader.and_then(|id| before.broker_epochs.get(&id.to_string())).copied();
             let ballot = Ballot { key, state: &state, brokers: &self.brokers, elected_in };
-            let mut found = ballot.decide().or_else(|| asked.hold(&ballot));
+            let mut found = ballot
+                .decide()
+                .or_else(|| Self::try_recovery(&ballot, &mut heard, &mut waiting))
+                .or_else(|| asked.hold(&ballot));
             let nobody = match &found {
                 Some((_, why)) => *why == Why::Offline,
                 None => state.leader.is_none(),
             };
-            if nobody && self.allows_unclean(key.topic_id) {
+            if nobody && !ballot.recovers_soon() && self.allows_unclean(key.topic_id) {
                 found = ballot.last_resort().or(found);
             }
             let Some((next, why)) = found else {
@@ -253,6 +258,9 @@ impl Controller {
             leaders.extend(next.leader);
             tally.count(key, &next, why);
             writes.put(chunk, key, &next);
+        }
+        if !waiting.is_empty() {
+            self.recoveries.insert(chunk, waiting);
         }
         let epochs = leaders.into_iter().filter_map(|id| {
             let known = before.broker_epochs.get(&id.to_string()).copied();

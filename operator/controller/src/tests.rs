@@ -6,6 +6,7 @@ mod events;
 mod lease;
 mod placement;
 mod random;
+mod recovery;
 mod topics;
 mod world;
 

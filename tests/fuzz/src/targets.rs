@@ -51,6 +51,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "request", longest: 4096, run: wire::request, seeds: samples::requests },
     Target { name: "fetch_answer", longest: 4096, run: wire::fetch_answer, seeds: samples::noise },
     Target { name: "exchange", longest: 4096, run: fuzzing::exchange, seeds: fuzzing::exchange_examples },
+    Target { name: "inquiry", longest: 4096, run: wire::inquiry, seeds: samples::inquiries },
     Target { name: "batch", longest: 8192, run: wire::batch, seeds: samples::batches },
     Target { name: "message_set", longest: 8192, run: wire::message_set, seeds: samples::message_sets },
     Target { name: "group_record", longest: 4096, run: wire::group_record, seeds: samples::group_records },

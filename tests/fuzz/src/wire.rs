@@ -3,6 +3,8 @@
 use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages::FetchResponse;
 use kafka_protocol::protocol::Decodable;
+use milena_crds::elections;
+use milena_crds::inquiry::{Answer, Question};
 use milena_crds::partition::{PartitionKey, PartitionState};
 use milena_groups::{Config, Effects, Replay};
 use milena_protocol::{
@@ -20,6 +22,21 @@ pub fn request(input: &[u8]) {
     let mut frame = Bytes::copy_from_slice(input);
     if let Ok(head) = RequestHead::parse(&mut frame) {
         let _ = milena_protocol::fuzzing::decode(head.api_key, head.api_version, frame);
+    }
+}
+
+/// What an operator asks of logs, what a broker answers, and what a KafkaTopic asks of elections.
+pub fn inquiry(input: &[u8]) {
+    let _ = Question::decode(input);
+    let _ = Answer::decode(input);
+    if let Ok(wishes) =
+        std::str::from_utf8(input).map_err(|_| ()).and_then(|text| elections::parse(text).map_err(|_| ()))
+    {
+        assert_eq!(
+            elections::parse(&elections::text(&wishes)).as_ref(),
+            Ok(&wishes),
+            "what is read can be written"
+        );
     }
 }
 

@@ -229,6 +229,17 @@ impl Ghost {
         }
     }
 
+    /// Whether something was seen that no fault has taken from every member of ISR and ELR.
+    pub fn owes(&self, partition: usize) -> bool {
+        let seen = &self.seen[partition];
+        let kept = at(seen.kept_from.max(0));
+        seen.records
+            .iter()
+            .zip(&seen.excused)
+            .skip(kept)
+            .any(|(record, excused)| record.is_some() && !excused)
+    }
+
     /// Who holds what, before something happens.
     pub fn before(&self, store: &Store, nodes: &[Node]) -> Before {
         let held = |partition: usize| {

@@ -82,7 +82,8 @@ impl World {
             self.nodes[*broker].leader(partition).map(Leader::epoch) == Some(state.leader_epoch)
         };
         let Some(leader) = leader.filter(leads) else {
-            return (!self.waits_for_a_person(partition)).then(|| "nobody leads".to_owned());
+            let is_lost = self.waits_for_a_person(partition) && !self.ghost.owes(partition);
+            return (!is_lost).then(|| "nobody leads".to_owned());
         };
         let log = &self.nodes[leader].disk.logs[partition];
         for (broker, node) in self.nodes.iter().enumerate() {
@@ -107,13 +108,11 @@ impl World {
         (0..self.partitions).all(|partition| self.waits_for_a_person(partition))
     }
 
-    /// Every member of ISR and ELR has lost its generation, and there is more than one, or the only one lost its disk.
+    /// Every member of ISR and ELR has lost its generation, and nobody has its disk any more.
     fn waits_for_a_person(&self, partition: usize) -> bool {
         let state = self.store.state(partition);
         let members: Vec<&Member> = state.isr.iter().chain(&state.elr).collect();
         let disk_of = |member: &Member| self.nodes[usize::try_from(member.broker).unwrap()].generation().disk;
-        let lone =
-            members.len() == 1 && members.iter().all(|member| disk_of(member) == member.generation.disk);
-        members.iter().all(|member| !self.has_kept(member)) && !lone
+        members.iter().all(|member| disk_of(member) != member.generation.disk)
     }
 }

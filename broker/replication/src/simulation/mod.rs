@@ -12,6 +12,7 @@ mod network;
 mod node;
 mod operator;
 mod profile;
+mod recovery;
 mod rng;
 mod rules;
 mod stages;

@@ -1,6 +1,7 @@
 //! Messages on their way. They are lost, late, repeated, and overtake one another.
 
 use milena_controller::ChunkWrite;
+use milena_crds::partition::Report;
 
 use super::log::Record;
 use super::rng::Rng;
@@ -61,6 +62,21 @@ pub enum Message {
         id: u32,
         decided_on: usize,
         write: ChunkWrite,
+    },
+    /// An operator asks how far a log goes, for a recovery election in that leader epoch.
+    Ask {
+        from: usize,
+        life: u32,
+        to: usize,
+        partition: usize,
+        epoch: i32,
+    },
+    Told {
+        to: usize,
+        life: u32,
+        broker: usize,
+        partition: usize,
+        report: Report,
     },
     IsPut {
         to: usize,
@@ -147,7 +163,7 @@ impl Network {
             Message::Fetch { to, fetch, .. } => {
                 self.apart(*to, usize::try_from(fetch.replica.broker).unwrap())
             }
-            Message::Tell { .. } => false,
+            Message::Tell { .. } | Message::Ask { .. } | Message::Told { .. } => false,
             Message::Fetched { from, to, .. } => self.apart(*from, *to),
             Message::Patch { from: broker, .. }
             | Message::Read { from: broker, .. }

@@ -25,9 +25,9 @@ const CHUNK: u32 = 0;
 #[derive(Debug)]
 pub struct Operator {
     pub life: u32,
-    controller: Controller,
+    pub controller: Controller,
     leases: Leases,
-    facts: BTreeMap<i32, Lease>,
+    pub facts: BTreeMap<i32, Lease>,
     /// The version of the object that it knows.
     known: usize,
     /// By broker: which version of its Lease the watch has shown last.
@@ -244,8 +244,9 @@ impl World {
             operator.controller.apply_broker(*id, Some(broker.clone()));
         }
         let mut plan = operator.controller.plan(Timestamp::UNIX_EPOCH);
-        let Some(mut write) = plan.chunks.pop() else { return };
         let (decided_on, life) = (operator.known, operator.life);
+        self.inquire(at);
+        let Some(mut write) = plan.chunks.pop() else { return };
         self.bend(decided_on, &mut write.spec, &brokers);
         for (partition, text) in write.spec.partitions.values().enumerate() {
             if self.store.version(decided_on).states[partition].to_string() != *text {
@@ -273,6 +274,12 @@ impl World {
                     if let Ok(next) = new.change_isr(new.leader_epoch, isr, min) {
                         new = PartitionState { partition_epoch: new.partition_epoch, ..next };
                     }
+                }
+                (Some(Broken::RecoveryKeeps), Some(leader))
+                    if new.in_isr(leader) != state.in_isr(leader).or(state.in_elr(leader)) =>
+                {
+                    new.isr.retain(|member| member.broker == leader);
+                    new.elr.clear();
                 }
                 (Some(Broken::CleanOnly), None) => {
                     let Some(broker) = new.replicas.iter().copied().find(|id| alive(*id).is_some()) else {

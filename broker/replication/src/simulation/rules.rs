@@ -34,6 +34,12 @@ pub enum Broken {
     ElrCleared,
     /// Entries of the ELR carry a generation (7).
     ElrGeneration,
+    /// If every member of ISR and ELR lost its generation, the one that goes furthest leads (8).
+    Recovery,
+    /// A recovery election waits for everyone whom it asks (8).
+    RecoveryWaits,
+    /// A recovery election changes the new leader's entry alone (8).
+    RecoveryKeeps,
     /// The newest state that was seen survives a restart (13).
     Remember,
 }
@@ -111,6 +117,14 @@ const PROMPT: Profile = Profile {
 
 /// Two of three in sync, with removals and returns.
 const CHANGES: Profile = Profile { in_sync: 2, misjudged: 10, late: 15, lost: 5, ..AIMED };
+
+/// Power cuts of all, and some of few.
+const POWER: Profile = Profile {
+    steps: 500,
+    writes: 10,
+    odds: Odds { power: 100, power_all: 150, start: 800, ..ODDS },
+    ..AIMED
+};
 
 /// Every rule, each with a kind of run that gives it much to do.
 pub const CASES: &[Case] = &[
@@ -215,5 +229,13 @@ pub const CASES: &[Case] = &[
         Profile { in_sync: 2, odds: Odds { operator: 500, rumour: 200, ..PROMPT.odds }, ..PROMPT },
     )
     .staged(stages::late_proposal_of_a_former_life),
+    case("recovery", Broken::Recovery, POWER),
+    case("recovery_waits", Broken::RecoveryWaits, POWER),
+    case(
+        "recovery_keeps",
+        Broken::RecoveryKeeps,
+        Profile { brokers: 2, in_sync: 2, min_in_sync: 1, odds: Odds { rumour: 0, ..PROMPT.odds }, ..PROMPT },
+    )
+    .staged(stages::disk_lost_before_a_recovery_lands),
     case("remember", Broken::Remember, Profile { odds: Odds { kill: 200, rumour: 300, ..ODDS }, ..AIMED }),
 ];

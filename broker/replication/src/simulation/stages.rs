@@ -1,6 +1,9 @@
 //! How runs begin that are about a rule whose absence shows only after many steps: the first of them are set here, and
 //! what follows is random.
 
+use milena_crds::partition::PartitionState;
+
+use super::network::Message;
 use super::store::key;
 use super::world::World;
 use crate::Source;
@@ -55,6 +58,18 @@ impl World {
         let usual = std::mem::replace(&mut self.net.late, 100);
         send(self);
         self.net.late = usual;
+    }
+
+    /// Who is about to lead where nobody does.
+    fn recovery_on_its_way(&self) -> Option<usize> {
+        let put = |(_, message): &(i64, Message)| match message {
+            Message::Put { write, .. } => {
+                write.spec.partitions[&key(0)].parse::<PartitionState>().unwrap().leader
+            }
+            _ => None,
+        };
+        let elected = self.net.on_their_way.iter().find_map(put)?;
+        self.store.state(0).leader.is_none().then(|| usize::try_from(elected).unwrap())
     }
 
     fn cut_between(&mut self, one: usize, other: usize) {
@@ -199,4 +214,27 @@ pub fn power_lost_unseen(world: &mut World) {
     world.fetch(follower, 2);
     world.lose_power(follower);
     world.connection_refused(leader);
+}
+
+/// All have lost power and kept everything; the one that is elected loses its disk before the election lands.
+pub fn disk_lost_before_a_recovery_lands(world: &mut World) {
+    let [leader, follower] = world.cast()[..] else { return };
+    world.write(leader, 1);
+    world.fetch(follower, 3);
+    for broker in [leader, follower] {
+        world.nodes[broker].disk.logs[0].sync();
+        world.lose_power(broker);
+        world.start(broker);
+    }
+    for _ in 0..100 {
+        world.now += 100;
+        (0..2).for_each(|broker| world.tick_all(broker));
+        world.deliver_all();
+        world.operate_all(0);
+        if let Some(elected) = world.recovery_on_its_way() {
+            world.new_disk(elected);
+            return;
+        }
+        world.deliver_all();
+    }
 }

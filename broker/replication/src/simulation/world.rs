@@ -172,8 +172,9 @@ impl World {
             | Message::Tell { leader: to, .. }
             | Message::Fetched { to, .. }
             | Message::Patched { to, .. }
+            | Message::Ask { to, .. }
             | Message::IsRead { to, .. } => self.nodes[*to].paused,
-            Message::IsPut { to, .. } => self.operators[*to].paused,
+            Message::IsPut { to, .. } | Message::Told { to, .. } => self.operators[*to].paused,
             _ => false,
         };
         if paused {
@@ -196,6 +197,12 @@ impl World {
                 self.net.send(Message::IsPut { to: from, life, id, version }, self.now, &mut self.rng);
             }
             Message::IsPut { to, life, id, version } => self.is_put(to, life, id, version),
+            Message::Ask { from, life, to, partition, epoch } => {
+                self.is_asked(from, life, to, partition, epoch)
+            }
+            Message::Told { to, life, broker, partition, report } => {
+                self.is_told(to, life, broker, partition, report);
+            }
             message => self.receive(message),
         }
     }

@@ -89,12 +89,17 @@ fn a_changed_generation_reads_the_store_itself_first() {
 fn who_has_told_its_end_refuses_the_epochs_up_to_the_stored_one() {
     let mut replica = new();
     learn(&mut replica, 1, 4, 7);
-    let report = replica.report(4, &log());
-    assert_eq!((report.last_epoch, report.log_end, report.refuses), (2, 10, 4));
+    assert_eq!(replica.report(4, &log()), None, "somebody leads");
+    let offline = milena_crds::partition::PartitionState { leader: None, ..at(1, 5, 8) };
+    replica.learn(&offline, Source::Cache, conditions(10));
+    assert_eq!(replica.report(6, &log()), None, "it has not seen that yet");
+    let report = replica.report(5, &log()).unwrap();
+    assert_eq!((report.last_epoch, report.log_end, report.refuses), (2, 10, 5));
     assert!(matches!(replica.role(), Role::Idle));
-    assert_eq!(learn(&mut replica, 1, 4, 8), Learned::Refused);
-    assert_eq!(learn(&mut replica, 1, 5, 8), Learned::Follows);
-    assert_eq!(replica.report(2, &log()).refuses, 4, "never less than before");
+    assert_eq!(replica.report(3, &log()).unwrap().refuses, 5, "never less than before");
+    assert_eq!(learn(&mut replica, 1, 5, 9), Learned::Refused);
+    assert_eq!(learn(&mut replica, 1, 6, 9), Learned::Follows);
+    assert_eq!(replica.report(5, &log()), None, "there is a leader again");
 }
 
 #[test]

@@ -6,7 +6,11 @@ pub mod kafka;
 pub mod manifest;
 mod store;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::future::BoxFuture;
 use k8s_openapi::jiff::Timestamp;
@@ -15,7 +19,7 @@ use milena_controller::{Broker, Liveness};
 use milena_crds::{
     KafkaCluster,
     elections::Wish,
-    partition::{Generation, Member, PartitionKey},
+    partition::{Generation, Member, PartitionKey, Report},
     settings::Config,
 };
 use milena_replication::Outcome;
@@ -172,9 +176,25 @@ impl Embedded {
 
     /// Waits until it may be time for [`Embedded::decide`] although nothing changed.
     pub async fn until_due(&self) {
+        if !self.wanted_reports().is_empty() {
+            return sleep(SHORTEST_WAIT).await;
+        }
         let due = self.store.lock().next_deadline();
         let left = due.and_then(|due| Duration::try_from(due.duration_since(Timestamp::now())).ok());
         sleep(left.unwrap_or(LONGEST_WAIT).clamp(SHORTEST_WAIT, LONGEST_WAIT)).await;
+    }
+
+    /// Which brokers have to say how far which logs go, each with the leader epoch that is to be refused.
+    pub fn wanted_reports(&self) -> BTreeMap<i32, Vec<(PartitionKey, i32)>> {
+        self.store.lock().controller().wanted_reports()
+    }
+
+    /// What a broker said of its logs; it counts at the next [`Embedded::decide`].
+    pub fn heard(&self, broker: i32, reports: BTreeMap<PartitionKey, Report>) {
+        let mut store = self.store.lock();
+        for (key, report) in reports {
+            store.controller().heard(broker, key, report);
+        }
     }
 
     /// Applies objects as `kubectl apply` would; what is the same already is left alone. Answers what changed, in

@@ -327,6 +327,11 @@ impl Store {
         done.into_iter().map(|done| if done { Outcome::Succeeded } else { Outcome::Conflict }).collect()
     }
 
+    /// Who decides.
+    pub fn controller(&mut self) -> &mut Controller {
+        &mut self.controller
+    }
+
     /// When something is to be decided although nothing changed.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.controller.next_deadline()

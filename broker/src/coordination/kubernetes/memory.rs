@@ -149,6 +149,7 @@ impl Memory {
         }
         self.image = remembered;
         self.write(&records, durable);
+        shown.unkept = self.rewrite;
         Arc::new(shown)
     }
 

@@ -103,6 +103,18 @@ impl Fleet {
         Ok(lines.chain(self.stopped.iter().map(|id| line(id, "is stopped"))).collect::<Vec<_>>().join("\n"))
     }
 
+    /// Makes every decision that is due; brokers are asked how far their logs go where one depends on it (rule 8).
+    pub fn decide(&self) {
+        for (id, asked) in self.embedded.wanted_reports() {
+            if let Some(running) = self.running.get(&id) {
+                self.embedded.heard(id, running.broker().reports(&asked.into_iter().collect()));
+            }
+        }
+        if let Err(error) = self.embedded.decide() {
+            warn!(%error, "decisions wait for the next change");
+        }
+    }
+
     async fn stop(&mut self, id: i32) -> Result<(), String> {
         if self.stopped.contains(&id) {
             return Err(format!("broker {id} is stopped already"));

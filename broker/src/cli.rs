@@ -42,6 +42,10 @@ pub struct Cli {
     #[arg(long, env = "MILENA_APPLY", value_name = "FILE", value_delimiter = '\n')]
     pub apply: Vec<PathBuf>,
 
+    /// Racks of the brokers, in their order: Kafka's setting broker.rack, taken out of `config`.
+    #[arg(skip)]
+    pub racks: Vec<String>,
+
     /// Address for probes (/livez, /readyz) and Prometheus metrics (/metrics); none without it.
     #[arg(long, env = "MILENA_HTTP_LISTEN", value_name = "HOST:PORT", value_parser = listen_address)]
     pub http_listen: Option<SocketAddr>,
@@ -121,6 +125,7 @@ Examples:
   milena-broker --brokers 3 --data-dir /tmp/three   three brokers, on ports 9092 to 9094
   milena-broker stop 1 --data-dir /tmp/three        one of them stops, the others take over; start 1 brings it back
   milena-broker --config num.partitions=3           new topics have three partitions
+  milena-broker --brokers 3 --config broker.rack=a,b,c   three brokers, in a rack each
   milena-broker --apply topic.yaml                  with the topics of a file
 
 Any Kafka client works; with Kafka's own tools, for instance:
@@ -140,6 +145,26 @@ impl Cli {
         }
         self.config.retain(|(key, _)| key != "log.dir" && key != "log.dirs");
         self
+    }
+
+    /// Takes Kafka's setting `broker.rack` out of the settings: one rack for all brokers of this process, or as many
+    /// as there are brokers, separated by commas.
+    #[must_use]
+    pub fn with_racks(mut self) -> Cli {
+        if let Some((_, value)) = self.config.iter().rfind(|(key, _)| key == "broker.rack") {
+            self.racks = value.split(',').map(|rack| rack.trim().to_owned()).collect();
+        }
+        self.config.retain(|(key, _)| key != "broker.rack");
+        self
+    }
+
+    /// The rack of the broker of that number in this process, where it has one.
+    pub fn rack(&self, number: i32) -> Option<&str> {
+        let rack = match self.racks.as_slice() {
+            [all] => Some(all),
+            each => usize::try_from(number).ok().and_then(|number| each.get(number)),
+        };
+        rack.map(String::as_str).filter(|rack| !rack.is_empty())
     }
 }
 
@@ -184,6 +209,20 @@ mod tests {
         assert_eq!(paths(&["--data-dir", "z", "--config", "log.dirs=a, b"]), both);
         assert_eq!(paths(&["--config", "log.dir=z", "--config", "log.dirs=a,b"]), both);
         assert_eq!(paths(&["--config", "log.dir=a"]), both[..1]);
+    }
+
+    #[test]
+    fn racks_are_one_for_all_or_one_for_each() {
+        let racks = |args: &[&str]| {
+            let cli = Cli::parse_from([&["milena-broker"], args].concat()).with_racks();
+            assert!(cli.config.is_empty());
+            (0..3).map(|number| cli.rack(number).map(str::to_owned)).collect::<Vec<_>>()
+        };
+        let named = |names: [&str; 3]| names.map(|name| Some(name.to_owned())).to_vec();
+        assert_eq!(racks(&[]), [None, None, None]);
+        assert_eq!(racks(&["--config", "broker.rack=a"]), named(["a", "a", "a"]));
+        assert_eq!(racks(&["--config", "broker.rack=a, b,a"]), named(["a", "b", "a"]));
+        assert_eq!(racks(&["--config", "broker.rack=a,,"]), [Some("a".to_owned()), None, None]);
     }
 
     #[test]

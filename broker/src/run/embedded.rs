@@ -33,6 +33,7 @@ use fleet::Fleet;
 
 /// Runs until SIGTERM or Ctrl-C.
 pub async fn run(cli: Cli) -> Result<(), String> {
+    let cli = cli.with_racks();
     let mut signals = StopSignals::install()?;
     let manifests = read_manifests(&cli)?;
     let given: Config =
@@ -51,6 +52,7 @@ pub async fn run(cli: Cli) -> Result<(), String> {
     embedded.set_first_broker(first_id);
     let adopted = prepare_objects(&embedded, main, manifests)?;
     let brokers = number_of_brokers(&cli, &embedded)?;
+    check_racks(&cli, brokers)?;
     let values = settings(&embedded, &given)?;
     embedded.set_brokers(brokers, values.all().clone()).map_err(|error| error.to_string())?;
     let config = Arc::new(BrokerConfig::new(values));
@@ -153,6 +155,18 @@ fn number_of_brokers(cli: &Cli, embedded: &Embedded) -> Result<i32, String> {
     }
 }
 
+fn check_racks(cli: &Cli, brokers: i32) -> Result<(), String> {
+    match cli.racks.len() {
+        0 | 1 => Ok(()),
+        racks if i32::try_from(racks) == Ok(brokers) => Ok(()),
+        racks => Err(format!(
+            "--config broker.rack={} names {racks} racks, and there are {brokers} broker(s); give one for all, or one for \
+             each",
+            cli.racks.join(",")
+        )),
+    }
+}
+
 /// What suits a laptop better than Kafka's defaults: there a group need not wait for members that start late.
 const LAPTOP: [(&str, &str); 1] = [("group.initial.rebalance.delay.ms", "0")];
 
@@ -181,11 +195,12 @@ async fn start_all(
 ) -> Result<Vec<Running>, String> {
     let alone = all_dirs.len() == 1;
     let mut starting: Vec<(Arc<Broker>, TcpListener)> = Vec::new();
-    for (dirs, listener) in all_dirs.into_iter().zip(listeners) {
+    for (number, (dirs, listener)) in (0..).zip(all_dirs.into_iter().zip(listeners)) {
         let Some(dir) = dirs.opened().first() else { continue };
         let id = dir.node_id();
         let port = listener.local_addr().map_err(|error| error.to_string())?.port();
-        let info = BrokerInfo { host: advertised_host(cli), port, rack: None, pod_ip: None, alive: true };
+        let rack = cli.rack(number).map(Arc::from);
+        let info = BrokerInfo { host: advertised_host(cli), port, rack, pod_ip: None, alive: true };
         // A broker alone that was stopped in order leads on in the epochs that it had: nobody led or followed
         // meanwhile, and Kafka's next epochs, where the directory is shared with it, are above those.
         let in_order = dirs.opened().iter().all(|dir| dir.open_mode() == OpenMode::Clean);

@@ -27,7 +27,11 @@ pub const REFUSED: &[Refusal] = &[
     refused("authorizer.class.name", SECURITY),
     refused("broker.heartbeat.interval.ms", QUORUM),
     refused("broker.id", IDENTITY),
-    refused("broker.rack", "racks are the zones of Kubernetes nodes; leave it out"),
+    refused(
+        "broker.rack",
+        "in Kubernetes racks are the zones of nodes, and in one process they are given by --config broker.rack=a,b,c; \
+         leave it out",
+    ),
     refused("broker.session.timeout.ms", QUORUM),
     refused("client.quota.callback.class", PLUGIN),
     refused("config.providers", PLUGIN),

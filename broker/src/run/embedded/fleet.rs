@@ -148,8 +148,8 @@ impl Fleet {
         };
         let dirs = self.open(&paths, id).await?;
         let port = listener.local_addr().map_err(|error| error.to_string())?.port();
-        let info =
-            BrokerInfo { host: advertised_host(&self.cli), port, rack: None, pod_ip: None, alive: true };
+        let rack = self.cli.rack(number).map(Arc::from);
+        let info = BrokerInfo { host: advertised_host(&self.cli), port, rack, pod_ip: None, alive: true };
         let epoch = self.embedded.register(id, info, generation(&dirs), false);
         let broker =
             Broker::new(id, Advertised::AsRegistered, self.config.clone(), self.embedded.clone(), dirs);

@@ -53,6 +53,14 @@ pub struct Metrics {
     pub isr_shrinks: Counter,
     /// Changes after which more replicas were in sync, or one with another generation of its log.
     pub isr_expands: Counter,
+    /// Fetch sessions that are kept.
+    pub fetch_sessions: Gauge,
+    /// Partitions of all of them.
+    pub fetch_session_partitions: Gauge,
+    /// Fetch sessions that had to make room for others.
+    pub fetch_session_evictions: Counter,
+    /// Memory of what was appended last, for readers at the ends of logs.
+    pub fetch_tail_bytes: Gauge,
     /// Open connections.
     pub connections: Gauge,
     /// 1 while the control plane can be reached.
@@ -148,6 +156,9 @@ impl Default for Metrics {
         let batches_in = counter("produced_batches", "Record batches taken from producers");
         let isr_shrinks = counter("isr_shrinks", "Changes after which fewer replicas were in sync");
         let isr_expands = counter("isr_expands", "Changes after which more replicas were in sync");
+        // Kafka's names, of `kafka.server:type=FetchSessionCache`.
+        let fetch_session_evictions =
+            counter("incremental_fetch_session_evictions", "Fetch sessions that had to make room for others");
         let mut gauge = |name: &str, help: &str| {
             let gauge = Gauge::default();
             registry.register(name, help, gauge.clone());
@@ -179,6 +190,10 @@ impl Default for Metrics {
             "replication_lag_records",
             "Records that the slowest follower of any partition led here lacks",
         );
+        let fetch_sessions = gauge("num_incremental_fetch_sessions", "Fetch sessions that are kept");
+        let fetch_session_partitions =
+            gauge("num_incremental_fetch_partitions_cached", "Partitions of all fetch sessions");
+        let fetch_tail_bytes = gauge("fetch_tail_bytes", "Memory for readers at the ends of logs");
         let connections = gauge("connections", "Open connections");
         let coordination_reachable =
             gauge("coordination_reachable", "1 while the control plane can be reached");
@@ -204,6 +219,10 @@ impl Default for Metrics {
             replication_lag,
             isr_shrinks,
             isr_expands,
+            fetch_sessions,
+            fetch_session_partitions,
+            fetch_session_evictions,
+            fetch_tail_bytes,
             connections,
             coordination_reachable,
         }

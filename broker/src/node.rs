@@ -72,6 +72,7 @@ impl Broker {
         coordination: Arc<dyn Coordination>,
         dirs: Arc<LogDirs>,
     ) -> Broker {
+        let metrics = Metrics::default();
         Broker {
             id,
             advertised,
@@ -80,11 +81,14 @@ impl Broker {
                 config.queued_request_bytes,
                 config.queued_response_bytes,
             ),
-            fetch_sessions: SessionCache::new(CacheLimits {
-                sessions: config.fetch_session_slots,
-                partitions: config.fetch_session_partitions,
-            }),
-            metrics: Metrics::default(),
+            fetch_sessions: SessionCache::new(
+                CacheLimits {
+                    sessions: config.fetch_session_slots,
+                    partitions: config.fetch_session_partitions,
+                },
+                metrics.fetch_session_evictions.clone(),
+            ),
+            metrics,
             coordination,
             groups: Groups::default(),
             dirs,
@@ -167,6 +171,10 @@ impl Broker {
     pub fn metrics_text(&self) -> String {
         let open = i64::try_from(self.limits.open_connections()).unwrap_or(i64::MAX);
         self.metrics.connections.set(open);
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let (sessions, partitions) = self.fetch_sessions.size();
+        self.metrics.fetch_sessions.set(count(sessions));
+        self.metrics.fetch_session_partitions.set(count(partitions));
         self.metrics.text().unwrap_or_default()
     }
 

@@ -9,6 +9,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
+use prometheus_client::metrics::counter::Counter;
 use rand::Rng;
 
 use super::Session;
@@ -39,6 +40,7 @@ pub struct SessionCache {
     shards: Vec<Shard>,
     limits: CacheLimits,
     partitions: AtomicUsize,
+    evictions: Counter,
 }
 
 #[derive(Debug)]
@@ -92,15 +94,15 @@ pub fn next_epoch(epoch: i32) -> i32 {
 }
 
 impl SessionCache {
-    /// A cache without sessions.
-    pub fn new(limits: CacheLimits) -> SessionCache {
+    /// A cache without sessions; `evictions` counts those that make room for others.
+    pub fn new(limits: CacheLimits, evictions: Counter) -> SessionCache {
         let shards = SHARDS.min(limits.sessions);
         let capacity =
             |shard: usize| limits.sessions / shards + usize::from(shard < limits.sessions % shards);
         let shards = (0..shards)
             .map(|shard| Shard { capacity: capacity(shard), sessions: Mutex::default() })
             .collect();
-        SessionCache { shards, limits, partitions: AtomicUsize::new(0) }
+        SessionCache { shards, limits, partitions: AtomicUsize::new(0), evictions }
     }
 
     /// How many sessions there are, and how many partitions they have.
@@ -180,6 +182,7 @@ impl SessionCache {
             let ages: Vec<Age> = sessions.values().map(|kept| kept.age()).collect();
             if let Some(kept) = evictable(&ages, worth, size, now_ms).and_then(|id| sessions.remove(&id)) {
                 self.forget(&kept);
+                self.evictions.inc();
                 return Some((shard, sessions));
             }
         }

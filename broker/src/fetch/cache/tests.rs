@@ -4,7 +4,7 @@ use crate::partitions::Reach;
 const MINUTES_3: i64 = 180_000;
 
 fn cache(sessions: usize, partitions: usize) -> SessionCache {
-    SessionCache::new(CacheLimits { sessions, partitions })
+    SessionCache::new(CacheLimits { sessions, partitions }, Counter::default())
 }
 
 fn session(size: i32) -> Session {
@@ -87,4 +87,16 @@ fn who_has_to_go() {
 fn epochs_go_round_without_the_special_ones() {
     assert_eq!(next_epoch(0), 1);
     assert_eq!(next_epoch(i32::MAX), 1);
+}
+
+#[test]
+fn who_makes_room_is_counted() {
+    let evictions = Counter::default();
+    let cache = SessionCache::new(CacheLimits { sessions: 1, partitions: 100 }, evictions.clone());
+    let consumer = admit(&cache, 5, Worth::Consumer, 0);
+    assert_eq!(admit(&cache, 500, Worth::Consumer, 0), 0, "too many partitions: nobody goes for it");
+    assert_eq!(evictions.get(), 0);
+    assert!(admit(&cache, 5, Worth::Follower, 1) > 0);
+    assert!(cache.get(consumer).is_none());
+    assert_eq!((evictions.get(), cache.size()), (1, (1, 5)));
 }

@@ -193,3 +193,50 @@ fn requests_without_end_wait_in_the_socket() {
     answers_soon(&broker);
     drop(held);
 }
+
+#[test]
+fn a_request_that_does_not_arrive_gives_its_memory_back() {
+    let settings = ["queued.max.request.bytes=2097152", "milena.request.progress.ms=2000"];
+    let broker = Process::start(&["--config", settings[0], "--config", settings[1]]);
+    let mut client = broker.connect();
+    let topic = create(&mut client, "t", 1);
+    let mut stalled = half_a_request(&broker, 2_000_000);
+    // There is no memory for another one until that one is given up.
+    produce(&mut client, topic, 0, batch(1_000_000));
+    let begun = Instant::now();
+    assert_eq!(stalled.read(&mut [0; 1]).unwrap_or(0), 0, "it is closed");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    // One that drips is given up, too; one that arrives in parts of a useful size is not.
+    let mut dripping = half_a_request(&broker, 2_000_000);
+    let closed = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        dripping.write_all(&[0; 100]).is_err()
+    });
+    assert!(closed, "it drips for ten seconds");
+    let whole = frame(13, 1, &produce_of(topic, 600_000));
+    let mut slow = broker.connect();
+    let begun = Instant::now();
+    for part in whole.chunks(100_000) {
+        slow.stream.write_all(part).unwrap();
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    assert!(slow.receive().is_some(), "it took {:?}", begun.elapsed());
+}
+
+/// A connection on which the beginning of a request of that size was sent.
+fn half_a_request(broker: &Process, size: u32) -> TcpStream {
+    let mut stream = broker.connect().stream;
+    stream.write_all(&size.to_be_bytes()).unwrap();
+    stream.write_all(&vec![0; 100_000]).unwrap();
+    stream
+}
+
+fn produce_of(topic: Uuid, size: usize) -> kafka_protocol::messages::ProduceRequest {
+    use kafka_protocol::messages::produce_request::*;
+    let data = PartitionProduceData::default().with_records(Some(batch(size)));
+    let topic = TopicProduceData::default().with_topic_id(topic).with_partition_data(vec![data]);
+    kafka_protocol::messages::ProduceRequest::default()
+        .with_acks(1)
+        .with_timeout_ms(1_000)
+        .with_topic_data(vec![topic])
+}

@@ -41,6 +41,8 @@ broker_config! {
     queued_response_bytes: usize = "milena.queued.max.response.bytes";
     /// How long a connection may be silent.
     max_idle: Duration = "connections.max.idle.ms";
+    /// How long a part of a request may be on its way.
+    request_progress: Duration = "milena.request.progress.ms";
     /// Most bytes that one fetch is answered with.
     fetch_max_bytes: usize = "fetch.max.bytes";
     /// Whether consumers are sent to an in-sync replica in their own rack (KIP-392).

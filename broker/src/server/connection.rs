@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    frames::{Frame, FrameReader},
+    frames::{Frame, FrameLimits, FrameReader},
     send,
 };
 use crate::{api, node::Broker, replication, reports};
@@ -53,7 +53,8 @@ pub async fn run(
     let mut reader = FrameReader::default();
     loop {
         let config = broker.config();
-        let next = reader.next(&stream, &broker.limits, config.max_frame_bytes);
+        let may = FrameLimits { bytes: config.max_frame_bytes, progress: config.request_progress };
+        let next = reader.next(&stream, &broker.limits, may);
         let frame = tokio::select! {
             biased;
             frame = timeout(config.max_idle, next) => match frame {

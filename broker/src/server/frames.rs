@@ -1,11 +1,15 @@
 //! Reads frames from a socket. An idle connection holds no buffer, and a length that a client only claims
 //! reserves little: the buffer grows with what has arrived.
 
-use std::io;
+use std::{io, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use milena_protocol::split_frame;
-use tokio::{net::TcpStream, sync::OwnedSemaphorePermit};
+use tokio::{
+    net::TcpStream,
+    sync::OwnedSemaphorePermit,
+    time::{Instant, timeout_at},
+};
 
 use super::Limits;
 
@@ -13,6 +17,10 @@ use super::Limits;
 const FIRST_READ: usize = 4 * 1024;
 /// Reserved at once for a frame whose length is known; a longer one makes the buffer double as it arrives.
 const TRUSTED: usize = 2 * 1024 * 1024;
+
+/// So many bytes of a request that has begun, or its rest, have to arrive within `milena.request.progress.ms`: while it
+/// arrives it holds memory that others wait for.
+const PROGRESS: usize = 64 * 1024;
 
 /// A request's bytes, and its share of the memory budget while they live.
 pub struct Frame {
@@ -30,20 +38,33 @@ pub struct FrameReader {
 }
 
 impl FrameReader {
-    /// The next frame of at most `max_frame` bytes, or none where the client has closed the connection.
+    /// The next frame, or none where the client has closed the connection.
+    /// Bytes of the request that have to be there at that time.
+    due: Option<(usize, Instant)>,
+}
+
+/// What a client may send.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameLimits {
+    /// Longest frame.
+    pub bytes: usize,
+    /// How long a part of a frame may be on its way.
+    pub progress: Duration,
     ///
     /// # Errors
-    /// `InvalidData` for a length that no Kafka client sends, else what the socket says.
+    /// `InvalidData` for a length that no Kafka client sends, `TimedOut` for a frame that does not arrive, else what
+    /// the socket says.
     pub async fn next(
         &mut self,
         stream: &TcpStream,
         limits: &Limits,
-        max_frame: usize,
+        may: FrameLimits,
     ) -> io::Result<Option<Frame>> {
         loop {
             let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-            if let Some(bytes) = split_frame(&mut self.buffer, max_frame).map_err(invalid)? {
-                return Ok(Some(Frame { bytes, memory: self.memory.take() }));
+            if let Some(bytes) = split_frame(&mut self.buffer, may.bytes).map_err(invalid)? {
+                self.due = None;
+                return Ok(Some(Frame { bytes, buffer: self.size, memory: self.memory.take() }));
             }
             let wanted = self.wanted();
             if wanted > FIRST_READ && self.memory.is_none() {
@@ -53,6 +74,7 @@ impl FrameReader {
                 return Ok(None);
             }
         }
+            self.set_due(wanted, may.progress);
     }
 
     /// Whether part of a request has arrived.
@@ -75,9 +97,32 @@ impl FrameReader {
         loop {
             if self.buffer.is_empty() {
                 // Lets go of a buffer that the last request still shares, or that idles.
+    /// When the next part of the frame is to be there; nothing waits for a frame that has not begun.
+    fn set_due(&mut self, wanted: usize, progress: Duration) {
+        let here = self.buffer.len();
+        if here == 0 {
+            self.due = None;
+        } else if self.due.is_none_or(|(part, _)| here >= part) {
+            let part = here.saturating_add(wanted.min(PROGRESS));
+            self.due = Some((part, Instant::now() + progress));
+        }
+    }
+
+    async fn readable(&self, stream: &TcpStream) -> io::Result<()> {
+        let Some((_, due)) = self.due else { return stream.readable().await };
+        timeout_at(due, stream.readable()).await.unwrap_or_else(|_| {
+            let message = format!(
+                "{} bytes of a request have arrived, and then too few in time (milena.request.progress.ms)",
+                self.buffer.len()
+            );
+            Err(io::Error::new(io::ErrorKind::TimedOut, message))
+        })
+    }
+
                 self.buffer = BytesMut::new();
             }
-            stream.readable().await?;
+            self.readable(stream).await?;
+            let before = self.buffer.capacity();
             self.buffer.reserve(wanted.min(TRUSTED.max(self.buffer.len())));
             match stream.try_read_buf(&mut self.buffer) {
                 Ok(0) => return Ok(false),

@@ -295,6 +295,12 @@ pub const BROKER_SETTINGS: &[Setting] = &[
     setting(
         "num.partitions",
         int(1),
+    setting(
+        "milena.request.progress.ms",
+        long(1),
+        "30000",
+        "A request that has begun to arrive is given up, and its connection closed, where less than 64 KiB of it (or its rest) come in so long: it holds memory that others wait for.",
+    ),
         "1",
         "Partitions of topics that are made without a number of partitions.",
     )

@@ -92,3 +92,6 @@ fn is_resident(range: &FileRange, len: usize) -> bool {
         !matches!(preadv2(range.file(), &mut slices, position, ReadWriteFlags::NOWAIT), Err(Errno::AGAIN))
     })
 }
+
+#[cfg(test)]
+mod tests;

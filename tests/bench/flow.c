@@ -1,8 +1,9 @@
 /* flow: one producer and some consumers of a topic at a fixed rate, in one process, with latencies.
  *
  * The producer's load is open: record i is due at i / rate, and its latency counts from when it was due, not from when
- * the producer came round to sending it, so that a stall shows in every record that it held up. Prints one JSON object;
- * times in milliseconds.
+ * the producer came round to sending it, so that a stall shows in every record that it held up. What is due is handed
+ * over in steps of a millisecond, so that records wait half of one on average before any library has them: `paced` tells
+ * how long. Prints one JSON object; times in milliseconds.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -25,6 +26,7 @@
 
 static const char *brokers, *topic, *acks = "1", *linger = "0";
 static int size = 1000, seconds = 10, warm = 2, consumers = 1, partitions = 1;
+static int interval = 1000; /* records that are due are handed over so often, us */
 static double rate = 10e6;
 
 static int64_t begun; /* monotonic, ns */
@@ -32,7 +34,7 @@ static atomic_int stop_consumers, ready;
 static atomic_llong sent, acked, failed;
 
 struct histogram { uint64_t count[BUCKETS], total; int64_t max; };
-static struct histogram ack_times, seen_times, *by_second;
+static struct histogram paced_times, ack_times, seen_times, *by_second;
 
 struct consumer { pthread_t thread; rd_kafka_t *rk; atomic_llong seen; int first; };
 static struct consumer group[MAX_CONSUMERS];
@@ -163,7 +165,7 @@ static void produce(rd_kafka_t *rk) {
     double per_ns = rate / size / 1e9;
     int64_t total = (int64_t)(rate / size * seconds), i = 0;
     begun = now_ns();
-    for (int64_t tick = begun; i < total; tick += 1000000) {
+    for (int64_t tick = begun; i < total; tick += (int64_t)interval * 1000) {
         pause_until(tick);
         int64_t due = (int64_t)((double)(now_ns() - begun) * per_ns);
         for (; i < due && i < total; i++) {
@@ -176,6 +178,7 @@ static void produce(rd_kafka_t *rk) {
                     die("produce", rd_kafka_err2str(rd_kafka_last_error()));
                 rd_kafka_poll(rk, 1);
             }
+            if (head[1] >= (uint64_t)warm * 1000000000) note(&paced_times, now_ns() - begun - (int64_t)head[1]);
             if (i % 256 == 0) rd_kafka_poll(rk, 0);
         }
         rd_kafka_poll(rk, 0);
@@ -204,7 +207,7 @@ static void print(const char *name, const struct histogram *h) {
 }
 
 static void options(int argc, char **argv) {
-    for (int o; (o = getopt(argc, argv, "b:t:s:r:d:w:a:c:l:p:")) != -1;) {
+    for (int o; (o = getopt(argc, argv, "b:t:s:r:d:w:a:c:l:p:i:")) != -1;) {
         switch (o) {
         case 'b': brokers = optarg; break;
         case 't': topic = optarg; break;
@@ -216,12 +219,13 @@ static void options(int argc, char **argv) {
         case 'c': consumers = atoi(optarg); break;
         case 'l': linger = optarg; break;
         case 'p': partitions = atoi(optarg); break;
+        case 'i': interval = atoi(optarg); break;
         default: die("usage", "-b BROKERS -t TOPIC [-s BYTES] [-r BYTES/S] [-d SECONDS] [-w WARM-UP SECONDS] [-a ACKS] "
-                              "[-c CONSUMERS] [-l LINGER MS] [-p PARTITIONS]");
+                              "[-c CONSUMERS] [-l LINGER MS] [-p PARTITIONS] [-i STEP IN US]");
         }
     }
     if (!brokers || !topic || size < 16 || seconds < 1 || seconds > MAX_SECONDS || consumers > MAX_CONSUMERS ||
-        partitions < 1 || rate <= 0)
+        partitions < 1 || interval < 1 || rate <= 0)
         die("arguments", "-b and -t are needed; records have 16 bytes and more");
 }
 
@@ -253,6 +257,7 @@ int main(int argc, char **argv) {
     }
     printf("{\"sent\":%lld,\"acked\":%lld,\"failed\":%lld,\"seen\":%" PRId64 ",\"size\":%d,\"seconds\":%.3f,",
            (long long)sent, (long long)acked, (long long)failed, all, size, took);
+    print("paced", &paced_times);
     print("ack", &ack_times);
     print("end_to_end", &seen_times);
     printf("\"series\":[");

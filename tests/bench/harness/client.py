@@ -84,7 +84,8 @@ def consume(bootstrap, topic, size, total):
 
 
 def at_rate(bootstrap, topic, rate, seconds, **options):
-    """Runs flow; what it prints. Options are its own: size, warm, acks, consumers, linger, partitions."""
+    """Runs flow; what it prints. Options are its own: size, warm, acks, consumers, linger, partitions,
+    interval."""
     command = [str(flow()), "-b", bootstrap, "-t", topic, "-r", str(rate), "-d", str(seconds)]
     for name, value in options.items():
         command += [f"-{name[0]}", str(value)]

@@ -2,29 +2,26 @@
 
 import time
 
-from . import wire
+from . import client
+from .crowd import crowd
 from .servers import Milena
 
 KIB, MIB = 1024, 1024 * 1024
-CONNECTIONS = 1000
+CONNECTIONS = 10_000
+# What each of these asks for, and then reads nothing. Besides the broker's memory the kernel holds two megabytes for each,
+# which for a few thousand is all that it has for TCP.
+UNREAD, ANSWER_BYTES = 500, 50_000_000
 # A JVM's heap says nothing on single partitions; that it makes them at all takes it long.
 PARTITIONS = {"Milena": 10_000, "Kafka": 0}
 
 
 def fresh(start, plan):
-    """Idle; then 1,000 connections that asked once; then partitions that were never written to."""
+    """Idle; then 10,000 connections that asked once; then partitions that were never written to."""
     with start() as server:
         time.sleep(plan.settle_seconds)
         found = {"idle": server.resident() / MIB}
-        before = server.resident()
-        sockets = [wire.connect(server.bootstrap) for _ in range(CONNECTIONS)]
-        for sock in sockets:
-            wire.ask(sock, wire.API_VERSIONS, 0)
-        time.sleep(plan.settle_seconds)
         if isinstance(server, Milena):
-            found["connection"] = (server.resident() - before) / CONNECTIONS / KIB
-        for sock in sockets:
-            sock.close()
+            found["connection"] = growth(server, plan, CONNECTIONS) / CONNECTIONS / KIB
     count = PARTITIONS[server.name]
     if count:
         with start() as server:
@@ -35,6 +32,24 @@ def fresh(start, plan):
             time.sleep(plan.settle_seconds)
             found["partition"] = (server.resident() - before) / count / KIB
     return found
+
+
+def unread(start, plan):
+    """500 connections, each with an answer of 50 MB on its way that its client does not read."""
+    with start() as server:
+        topic = server.create()
+        client.produce(server.bootstrap, topic, 1000, ANSWER_BYTES)
+        time.sleep(plan.settle_seconds)
+        grown = growth(server, plan, UNREAD, topic)
+    return {"all": grown / MIB, "each": grown / UNREAD / KIB}
+
+
+def growth(server, plan, count, topic=None):
+    """Bytes that so many connections take."""
+    before = server.resident()
+    with crowd(server.bootstrap, count, topic):
+        time.sleep(plan.settle_seconds)
+        return server.resident() - before
 
 
 def after_load(server, plan):

@@ -65,6 +65,10 @@ def times(p50=None, p99=None, p999=None):
     ]
 
 
+# Latency counts from when a record was due; until the load's next step it is not in the client's hands.
+PACING = [Quantity("paced", "of which before the client library has the record: p50", "ms")]
+
+
 def produce(size, acks, codec="none", partitions=1):
     title = f"{'1 KB' if size == 1000 else f'{size} B'} records, acks={'all' if acks == -1 else acks}"
     title += f", {codec}" if codec != "none" else ""
@@ -106,8 +110,16 @@ ROWS = [
         "Latency",
         "end to end at a tenth of full load (30 MB/s of 1 KB records)",
         latency.tenth,
-        times(LATENCY, LATENCY),
+        [*times(LATENCY, LATENCY), *PACING],
         rounds=2,
+    ),
+    Row(
+        "Latency",
+        "the same, with records handed over every 0.1 ms instead of every 1 ms",
+        latency.tenth,
+        [*times(), *PACING],
+        rounds=2,
+        options={"step": 100},
     ),
     Row(
         "Latency",
@@ -130,11 +142,20 @@ ROWS = [
         memory.fresh,
         [
             Quantity("idle", "idle", "MiB", Bound(15, 8, outright=True)),
-            Quantity("connection", "each idle connection", "KiB", Bound(16, 4, outright=True)),
-            Quantity("partition", "each idle partition", "KiB", Bound(8, 2, outright=True)),
+            Quantity("connection", "each of 10,000 idle connections", "KiB", Bound(16, 4, outright=True)),
+            Quantity("partition", "each of 10,000 idle partitions", "KiB", Bound(8, 2, outright=True)),
         ],
         needs="own",
         rounds=1,
+    ),
+    Row(
+        "Memory",
+        "500 connections, each with an answer of 50 MB that its client does not read",
+        memory.unread,
+        [Quantity("all", "for all of them", "MiB"), Quantity("each", "for each", "KiB")],
+        needs="own",
+        rounds=1,
+        kafka=False,
     ),
     Row("Memory", "after all of the above", memory.after_load, [Quantity("resident", "resident", "MiB")], rounds=1),
     Row(

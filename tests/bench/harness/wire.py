@@ -9,10 +9,15 @@ METADATA, API_VERSIONS = 3, 18
 
 def ask(sock, key, version, body=b""):
     """One request and its answer's body."""
-    frame = struct.pack(">hhi", key, version, 1) + struct.pack(">h", -1) + body
-    sock.sendall(struct.pack(">i", len(frame)) + frame)
+    send(sock, key, version, body)
     (length,) = struct.unpack(">i", receive(sock, 4))
     return receive(sock, length)[4:]
+
+
+def send(sock, key, version, body=b""):
+    """One request; its answer is left where it is."""
+    frame = struct.pack(">hhi", key, version, 1) + struct.pack(">h", -1) + body
+    sock.sendall(struct.pack(">i", len(frame)) + frame)
 
 
 def receive(sock, count):

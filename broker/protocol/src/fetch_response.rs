@@ -31,6 +31,13 @@ const NODE_ENDPOINTS: i16 = 16;
 pub enum Records {
     /// In memory.
     Memory(Bytes),
+    /// In memory, in pieces one behind the other.
+    Pieces {
+        /// The pieces.
+        pieces: Vec<Bytes>,
+        /// Their size in bytes.
+        len: usize,
+    },
     /// In a file.
     File(FileRange),
 }
@@ -43,6 +50,7 @@ impl Records {
     pub fn len(&self) -> usize {
         match self {
             Records::Memory(bytes) => bytes.len(),
+            Records::Pieces { len, .. } => *len,
             Records::File(range) => range.len(),
         }
     }
@@ -206,6 +214,9 @@ impl Encoder {
         }
         match records {
             Records::Memory(bytes) => self.frame.put_memory(bytes),
+            Records::Pieces { pieces, .. } => {
+                pieces.into_iter().for_each(|piece| self.frame.put_memory(piece))
+            }
             Records::File(range) => self.frame.put_file(range),
         }
         Ok(())

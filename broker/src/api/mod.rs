@@ -55,6 +55,8 @@ pub struct Call {
     pub peer: Arc<Peer>,
     /// Key, version, correlation id and client id.
     pub head: RequestHead,
+    /// Size of the buffer that the request lies in, and that its parts hold.
+    pub buffer: usize,
 }
 
 /// Why a connection is closed instead of answered: the client could not read any answer.
@@ -82,14 +84,19 @@ pub enum CallError {
 /// An answer ready for the wire, or none where the client wants no answer (acks=0).
 pub type Answer = Result<Option<ResponseFrame>, CallError>;
 
-/// Answers one frame.
-pub fn answer(broker: &Arc<Broker>, peer: &Arc<Peer>, mut frame: Bytes) -> BoxFuture<'static, Answer> {
+/// Answers one frame, which lies in a buffer of that size.
+pub fn answer(
+    broker: &Arc<Broker>,
+    peer: &Arc<Peer>,
+    mut frame: Bytes,
+    buffer: usize,
+) -> BoxFuture<'static, Answer> {
     let head = match RequestHead::parse(&mut frame) {
         Ok(head) => head,
         Err(error) => return Box::pin(std::future::ready(Err(error.into()))),
     };
     let (key, version) = (head.api_key, head.api_version);
-    let call = Call { broker: broker.clone(), peer: peer.clone(), head };
+    let call = Call { broker: broker.clone(), peer: peer.clone(), head, buffer };
     broker.metrics.requests.count(key);
     match table::find(key) {
         Some(row) if row.serves(version) => (row.handler)(call, frame),

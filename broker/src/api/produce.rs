@@ -96,7 +96,8 @@ fn append(
     }
     let replica = view.replica(topic, index)?;
     let records = data.records.unwrap_or_default();
-    let produced = replica.append(records, acks == ALL, ProduceVersion(call.head.api_version))?;
+    let version = ProduceVersion(call.head.api_version);
+    let produced = replica.append(records, acks == ALL, version, call.buffer)?;
     call.broker.metrics.bytes_in.inc_by(produced.bytes);
     call.broker.metrics.batches_in.inc();
     Ok((replica, produced))

@@ -51,6 +51,8 @@ broker_config! {
     fetch_session_slots: usize = "max.incremental.fetch.session.cache.slots";
     /// Most partitions of all fetch sessions.
     fetch_session_partitions: usize = "milena.fetch.session.cache.partitions";
+    /// Bytes of appended batches that are kept in memory for readers at the ends of logs.
+    fetch_tail_bytes: usize = "milena.fetch.tail.bytes";
     /// Partitions of a topic that does not say.
     num_partitions: i32 = "num.partitions";
     /// Replicas of a topic that does not say.

@@ -10,15 +10,11 @@ use milena_protocol::Records;
 use super::entry::{Asking, Entry, Outcome, TopicKey, Wanted, Watch};
 use crate::{
     node::View,
-    partitions::{Fetched, Mailbox, Reach, ReadLimits},
+    partitions::{Fetched, MOST_IN_MEMORY, Mailbox, Reach, ReadLimits},
 };
 
 /// From this version on an answer holds one whole batch even where it is larger than the limits (KIP-74).
 const FIRST_BATCH_WHOLE: i16 = 3;
-
-/// Most bytes of records that one answer brings into memory. What a consumer at the log's end finds is less, mostly,
-/// and is cheaper to copy than to send from a file.
-const IN_MEMORY: usize = 256 * 1024;
 
 /// The partitions that a client fetches. Those that may have news are queued; who got records goes to the end of
 /// the queue, so that each has its turn where an answer cannot hold all.
@@ -181,7 +177,7 @@ impl Session {
         self.sweep();
         let mut round = Round::default();
         let mut left = asking.max_bytes;
-        let mut in_memory = IN_MEMORY;
+        let mut in_memory = MOST_IN_MEMORY;
         for number in self.queue.iter().copied() {
             if left == 0 && round.bytes > 0 && !all {
                 break;
@@ -195,8 +191,8 @@ impl Session {
             let watch = Watch { reach: self.reach, mailbox: &self.mailbox, slot: number };
             let outcome = entry.read(view, asking, limits, self.watching.then_some(watch));
             entry.found = outcome.as_ref().map_or(0, |found| found.records.len());
-            if let Ok(Fetched { records: Records::Memory(bytes), .. }) = &outcome {
-                in_memory = in_memory.saturating_sub(bytes.len());
+            if outcome.as_ref().is_ok_and(|found| !matches!(found.records, Records::File(_))) {
+                in_memory = in_memory.saturating_sub(entry.found);
             }
             round.bytes += entry.found;
             left = left.saturating_sub(entry.found);

@@ -5,7 +5,9 @@ use milena_records::{
     Batch, BatchHeader, Codec, ProduceRules, RecordsError, magic_of, restamped_header, up_convert,
     validate_produce,
 };
+use milena_storage::InMemory;
 
+use super::read::MOST_IN_MEMORY;
 use crate::config::TopicConfig;
 
 /// What the records of a compressed batch may grow to where they have to be looked at.
@@ -35,12 +37,24 @@ pub struct AcceptedBatch {
     pub bytes: Bytes,
     /// The header to store, but for offset and leader epoch.
     pub header: BatchHeader,
+    /// Whether the bytes lie where they came, in the buffer of the request.
+    pub in_request: bool,
 }
 
 impl AcceptedBatch {
     /// The batch as the log takes it.
     pub fn batch(&self) -> Batch<'_> {
         Batch { header: self.header, bytes: &self.bytes }
+    }
+
+    /// The batch for readers at the log's end, of a request that lies in a buffer of that size. None where they would
+    /// be sent it from its file.
+    pub fn in_memory(&self, request_buffer: usize) -> Option<InMemory<'_>> {
+        if self.bytes.len() > MOST_IN_MEMORY {
+            return None;
+        }
+        let buffer = if self.in_request { request_buffer } else { self.bytes.len() };
+        Some(InMemory { bytes: &self.bytes, buffer })
     }
 }
 
@@ -54,6 +68,7 @@ pub fn accept(
     version: ProduceVersion,
     now_ms: i64,
 ) -> Result<AcceptedBatch, RecordsError> {
+    let came_at = records.as_ptr();
     let records = match magic_of(&records) {
         Some(magic) if magic < MAGIC && version.takes_message_sets() => {
             up_convert(&records, MAX_DECOMPRESSED_BYTES)?
@@ -83,7 +98,8 @@ pub fn accept(
     } else {
         BatchHeader::parse(&bytes)?
     };
-    Ok(AcceptedBatch { bytes, header })
+    let in_request = bytes.as_ptr() == came_at;
+    Ok(AcceptedBatch { bytes, header, in_request })
 }
 
 fn recompress(records: &Bytes, codec: Codec) -> Result<Bytes, RecordsError> {

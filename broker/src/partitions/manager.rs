@@ -9,7 +9,7 @@ use std::{
 use imbl::ordmap::DiffItem;
 use milena_crds::partition::{Generation, Member, PartitionKey};
 use milena_replication::Source;
-use milena_storage::{Log, LogDir, LogDirs, StorageError, TopicPartition};
+use milena_storage::{Log, LogDir, LogDirs, StorageError, TailBudget, TopicPartition};
 use tokio::{
     sync::{Notify, watch},
     task::block_in_place,
@@ -43,6 +43,8 @@ pub struct Manager {
     /// Replicas of topics that no client sees: their object is missing, their deletion is not recorded (rule 12).
     hidden: HashMap<Uuid, Arc<HostedTopic>>,
     housekeeping: Housekeeping,
+    /// What logs keep in memory for readers at their ends.
+    tails: Arc<TailBudget>,
     /// A log directory went out of service.
     failure: Arc<Notify>,
     /// How many of those that were opened are out of service, as far as that was acted on.
@@ -77,6 +79,7 @@ impl Manager {
             images,
             hidden: HashMap::new(),
             housekeeping: Housekeeping::default(),
+            tails: TailBudget::new(0),
             failure,
             failures: 0,
             told: BTreeSet::new(),
@@ -89,6 +92,7 @@ impl Manager {
         let mut ticks: u32 = 0;
         let mut tick = tokio::time::interval(TICK);
         let mut config = broker.config();
+        self.tails.set_limit(config.fetch_tail_bytes);
         self.dirs.opened().iter().for_each(|dir| dir.look_for_room(config.log_dir_reserved));
         show_out_of_service(&self.dirs, &broker);
         self.follow(&broker, true);
@@ -111,9 +115,12 @@ impl Manager {
                     let newer = broker.config();
                     let reconfigured = !Arc::ptr_eq(&newer, &config);
                     config = newer;
+                    self.tails.set_limit(config.fetch_tail_bytes);
                     if reconfigured || (ticks.is_multiple_of(RETRY_TICKS) && broker.view().hosted.failed() > 0) {
                         self.follow(&broker, true);
                     }
+                    let held = i64::try_from(self.tails.used()).unwrap_or(i64::MAX);
+                    broker.metrics.fetch_tail_bytes.set(held);
                     block_in_place(|| self.housekeeping.look(&self.dirs, &broker, TICK));
                 }
             }
@@ -350,6 +357,7 @@ impl Manager {
         let tp = TopicPartition::new(topic.name.clone(), *index);
         match open_log(dir, &tp, topic.id, config) {
             Ok(log) => {
+                log.share_tail_budget(&self.tails);
                 let (name, config) = (topic.name.clone(), config.clone());
                 Some(Partition::new(name, topic.id, *index, self.me, config, state, log))
             }

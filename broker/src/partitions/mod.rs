@@ -27,6 +27,6 @@ pub use hosted::{Hosted, HostedTopic};
 pub use manager::{Manager, generation};
 pub use moves::{Move, Moves};
 pub use partition::{Partition, Produced};
-pub use read::{FetchFrom, Fetched, FoundOffset, Reach, ReadLimits};
+pub use read::{FetchFrom, Fetched, FoundOffset, MOST_IN_MEMORY, Reach, ReadLimits};
 pub use waiters::Waiter;
 pub use watch::Mailbox;

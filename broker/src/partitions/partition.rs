@@ -14,7 +14,7 @@ use kafka_protocol::ResponseError;
 use milena_crds::partition::{Member, PartitionState, Report};
 use milena_records::Batch;
 use milena_replication::{Acknowledged, Leader, Replica};
-use milena_storage::{AppendInfo, Log, LogDir, LogReader, Origin, StorageError};
+use milena_storage::{AppendInfo, InMemory, Log, LogDir, LogReader, Origin, StorageError};
 use parking_lot::Mutex;
 use tracing::{error, warn};
 use uuid::Uuid;
@@ -169,7 +169,8 @@ impl Partition {
         self.publish(&inner, moved);
     }
 
-    /// Appends what a producer sent. `all`: the producer wants every in-sync replica to have it.
+    /// Appends what a producer sent, in a request that lies in a buffer of `buffer` bytes. `all`: the producer wants
+    /// every in-sync replica to have it.
     ///
     /// # Errors
     /// NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS, what is wrong with the records, or what the log says.
@@ -178,11 +179,12 @@ impl Partition {
         records: Bytes,
         all: bool,
         version: ProduceVersion,
+        buffer: usize,
     ) -> Result<Produced, PartitionError> {
         let now_ms = clock::now_ms();
         let accepted = accept(records, &self.config.load(), version, now_ms)
             .map_err(|error| PartitionError::records(self.index, &error))?;
-        self.append_batch(&accepted.batch(), Origin::Client, all, now_ms)
+        self.append_batch(&accepted.batch(), accepted.in_memory(buffer), Origin::Client, all, now_ms)
     }
 
     /// Appends a batch of a coordinator on this broker.
@@ -191,12 +193,13 @@ impl Partition {
     /// As [`Partition::append`].
     pub fn append_own(&self, batch: &[u8]) -> Result<Produced, PartitionError> {
         let batch = Batch::parse(batch).map_err(|error| PartitionError::records(self.index, &error))?;
-        self.append_batch(&batch, Origin::Coordinator, true, clock::now_ms())
+        self.append_batch(&batch, None, Origin::Coordinator, true, clock::now_ms())
     }
 
     fn append_batch(
         &self,
         batch: &Batch<'_>,
+        memory: Option<InMemory<'_>>,
         origin: Origin,
         all: bool,
         now_ms: i64,
@@ -211,8 +214,9 @@ impl Partition {
             return Err(self.error(ResponseError::NotEnoughReplicas, message));
         }
         let epoch = leader.epoch();
-        let info: AppendInfo =
-            log.append(batch, origin, epoch, now_ms).map_err(|error| self.storage_error(&error))?;
+        let info: AppendInfo = log
+            .append_kept(batch, memory, origin, epoch, now_ms)
+            .map_err(|error| self.storage_error(&error))?;
         let durable_end = self.note_durable(log);
         let moved = leader.appended(log.log_end_offset(), durable_end, now_ms);
         self.publish(inner, moved);
@@ -419,6 +423,9 @@ impl Partition {
         let Some(log) = &mut guard.log else { return Ok(None) };
         let mut new = swap(log)?;
         new.set_config(Arc::new(self.config.load().log.clone()));
+        if let Some(budget) = log.tail_budget() {
+            new.share_tail_budget(budget);
+        }
         self.listen(&new);
         self.reader.store(Arc::new(new.reader()));
         let old = std::mem::replace(log, new);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use milena_protocol::{FileRange, Records};
-use milena_storage::{FileSlice, LogReader, StorageError, TimestampOffset};
+use milena_storage::{FileSlice, LogReader, StorageError, TailLimits, TimestampOffset};
 
 use super::{Partition, PartitionError};
 use crate::cluster::ClusterImage;
@@ -11,6 +11,10 @@ use crate::cluster::ClusterImage;
 /// Records of up to so many bytes are always brought into memory: the calls that sending them from their file takes
 /// cost more than the copy.
 const ALWAYS_IN_MEMORY: usize = 4 * 1024;
+
+/// Most bytes of records that one answer brings into memory. What a consumer at the log's end finds is less, mostly,
+/// and is cheaper to copy than to send from a file.
+pub const MOST_IN_MEMORY: usize = 256 * 1024;
 
 /// How far a fetch may read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +118,10 @@ impl Partition {
     /// # Errors
     /// OFFSET_OUT_OF_RANGE, NOT_LEADER_OR_FOLLOWER, or a wrong leader epoch.
     pub fn fetch(&self, from: FetchFrom, limits: ReadLimits) -> Result<Fetched, PartitionError> {
-        self.fetch_with(from, limits, |end| self.locate(from.offset, end, limits))
+        self.fetch_with(from, limits, |end| match self.read_tail(from.offset, end, limits) {
+            Some(records) => Ok(records),
+            None => self.locate(from.offset, end, limits),
+        })
     }
 
     /// As [`Partition::fetch`], with the batches in memory.
@@ -142,10 +149,23 @@ impl Partition {
     ) -> Result<Fetched, PartitionError> {
         let mut found = self.look(from)?;
         let may_read = limits.max_bytes > 0 || limits.whole_batch;
-        if found.diverging.is_none() && from.offset < found.end && may_read {
+        if found.diverging.is_some() || !may_read {
+            return Ok(found);
+        }
+        if from.offset < found.end {
             found.records = read(found.end)?;
+        } else {
+            self.reader().note_tail_reader();
         }
         Ok(found)
+    }
+
+    /// What is in memory already. Where something is wrong, the log itself says what.
+    fn read_tail(&self, offset: i64, up_to: i64, limits: ReadLimits) -> Option<Records> {
+        let ReadLimits { max_bytes, whole_batch: min_one_batch, in_memory } = limits;
+        let limits = TailLimits { max_bytes, up_to, min_one_batch, in_memory };
+        let slice = self.reader().read_tail(offset, limits).ok().flatten()?;
+        Some(Records::Pieces { pieces: slice.pieces, len: slice.len })
     }
 
     fn locate(&self, offset: i64, up_to: i64, limits: ReadLimits) -> Result<Records, PartitionError> {

@@ -91,7 +91,7 @@ async fn answer(
         // While answers that wait take all the memory there is for them, no other large one is made.
         broker.limits.responses.room().await;
     }
-    let mut reply = api::answer(broker, peer, frame.bytes);
+    let mut reply = api::answer(broker, peer, frame.bytes, frame.buffer);
     let reply = loop {
         tokio::select! {
             biased;

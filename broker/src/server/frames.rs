@@ -26,6 +26,8 @@ const PROGRESS: usize = 64 * 1024;
 pub struct Frame {
     /// The frame without its length.
     pub bytes: Bytes,
+    /// Size of the buffer that it lies in.
+    pub buffer: usize,
     /// Given back when the request has been answered.
     pub memory: Option<OwnedSemaphorePermit>,
 }
@@ -34,11 +36,9 @@ pub struct Frame {
 #[derive(Default)]
 pub struct FrameReader {
     buffer: BytesMut,
+    /// Size of the buffer, with what was cut off it.
+    size: usize,
     memory: Option<OwnedSemaphorePermit>,
-}
-
-impl FrameReader {
-    /// The next frame, or none where the client has closed the connection.
     /// Bytes of the request that have to be there at that time.
     due: Option<(usize, Instant)>,
 }
@@ -50,6 +50,10 @@ pub struct FrameLimits {
     pub bytes: usize,
     /// How long a part of a frame may be on its way.
     pub progress: Duration,
+}
+
+impl FrameReader {
+    /// The next frame, or none where the client has closed the connection.
     ///
     /// # Errors
     /// `InvalidData` for a length that no Kafka client sends, `TimedOut` for a frame that does not arrive, else what
@@ -70,11 +74,11 @@ pub struct FrameLimits {
             if wanted > FIRST_READ && self.memory.is_none() {
                 self.memory = limits.request(wanted).await;
             }
+            self.set_due(wanted, may.progress);
             if !self.fill(stream, wanted).await? {
                 return Ok(None);
             }
         }
-            self.set_due(wanted, may.progress);
     }
 
     /// Whether part of a request has arrived.
@@ -93,10 +97,6 @@ pub struct FrameLimits {
         }
     }
 
-    async fn fill(&mut self, stream: &TcpStream, wanted: usize) -> io::Result<bool> {
-        loop {
-            if self.buffer.is_empty() {
-                // Lets go of a buffer that the last request still shares, or that idles.
     /// When the next part of the frame is to be there; nothing waits for a frame that has not begun.
     fn set_due(&mut self, wanted: usize, progress: Duration) {
         let here = self.buffer.len();
@@ -119,11 +119,18 @@ pub struct FrameLimits {
         })
     }
 
+    async fn fill(&mut self, stream: &TcpStream, wanted: usize) -> io::Result<bool> {
+        loop {
+            if self.buffer.is_empty() {
+                // Lets go of a buffer that the last request still shares, or that idles.
                 self.buffer = BytesMut::new();
             }
             self.readable(stream).await?;
             let before = self.buffer.capacity();
             self.buffer.reserve(wanted.min(TRUSTED.max(self.buffer.len())));
+            if self.buffer.capacity() != before {
+                self.size = self.buffer.capacity();
+            }
             match stream.try_read_buf(&mut self.buffer) {
                 Ok(0) => return Ok(false),
                 Ok(_) => return Ok(true),

@@ -24,6 +24,7 @@ mod reader;
 mod segment;
 #[cfg(test)]
 mod simulation;
+mod tail;
 mod transactions;
 mod writeback;
 
@@ -34,7 +35,8 @@ pub use dir::{
 };
 pub use epochs::{EpochEnd, EpochEntry};
 pub use error::StorageError;
-pub use log::{AppendInfo, FlushTask, Garbage, Log, LogStart, OpenMode, RecoveryReport};
+pub use log::{AppendInfo, FlushTask, Garbage, InMemory, Log, LogStart, OpenMode, RecoveryReport};
 pub use producer::{Check, Origin, ProducerError, ProducerState};
 pub use reader::{FileSlice, LogReader, ReadSlice, TimestampOffset};
+pub use tail::{TailBudget, TailLimits, TailSlice};
 pub use transactions::AbortedTransaction;

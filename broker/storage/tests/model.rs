@@ -18,9 +18,13 @@ use std::{
     sync::Arc,
 };
 
-use milena_storage::{Log, LogConfig, OpenMode};
+use milena_records::Batch;
+use milena_storage::{InMemory, Log, LogConfig, OpenMode, Origin, TailBudget, TailLimits};
 use proptest::prelude::*;
 use support::{NOW, append_in, batch, idempotent, placed, read_all, start};
+
+/// Memory for readers at the log's end.
+const TAIL_BYTES: usize = 4000;
 
 /// What happens to the last segment file in a crash.
 #[derive(Clone, Debug)]
@@ -103,6 +107,7 @@ struct Model {
     epoch: i32,
     clock: i64,
     serial: u32,
+    tails: Arc<TailBudget>,
 }
 
 impl Model {
@@ -115,6 +120,8 @@ impl Model {
             ..LogConfig::default()
         });
         let log = Log::create(dir, None, config.clone(), NOW).unwrap();
+        let tails = TailBudget::new(TAIL_BYTES);
+        log.share_tail_budget(&tails);
         Model {
             dir: dir.to_path_buf(),
             config,
@@ -124,7 +131,13 @@ impl Model {
             epoch: 0,
             clock: NOW,
             serial: 0,
+            tails,
         }
+    }
+
+    fn use_log(&mut self, log: Log) {
+        log.share_tail_budget(&self.tails);
+        self.log = log;
     }
 
     fn end(&self) -> i64 {
@@ -168,7 +181,9 @@ impl Model {
             Some((id, sequence)) => idempotent(id, 0, sequence, self.clock, &values),
             None => batch(self.clock, &values),
         };
-        let info = append_in(&mut self.log, &bytes, self.epoch).unwrap();
+        let memory = InMemory { bytes: &bytes, buffer: bytes.len() };
+        let parsed = Batch::parse(&bytes).unwrap();
+        let info = self.log.append_kept(&parsed, Some(memory), Origin::Client, self.epoch, NOW).unwrap();
         assert!(!info.duplicate);
         assert_eq!(info.base_offset, self.end());
         let last_sequence = |sequence: i32| sequence + i32::try_from(records).unwrap() - 1;
@@ -231,6 +246,13 @@ impl Model {
             let bytes = located.read().unwrap().unwrap();
             assert!(expected.starts_with(&bytes) && bytes.starts_with(&slice.bytes));
         }
+        // Whatever is in memory is what is in the files, and all of it.
+        self.log.reader().note_tail_reader();
+        let limits = TailLimits { max_bytes, up_to, min_one_batch: min_one, in_memory: 5000 };
+        if let Some(tail) = self.log.reader().read_tail(offset, limits).unwrap() {
+            assert_eq!((tail.pieces.concat(), tail.len), (expected.clone(), expected.len()));
+        }
+        assert!(self.tails.used() <= TAIL_BYTES);
     }
 
     fn last_segment(&self) -> PathBuf {
@@ -289,7 +311,7 @@ impl Model {
             self.keep_below(offset);
         }
         let (log, report) = support::open(&self.dir, &self.config, start(mode, point, self.log_start));
-        self.log = log;
+        self.use_log(log);
         assert_eq!(
             report.lost_bytes(),
             lost_from.is_some_and(|(_, shown)| shown) || matches!(fault, Fault::Garbage(_)),
@@ -303,7 +325,7 @@ impl Model {
             support::open(&self.dir, &self.config, start(OpenMode::Clean, point, self.log_start));
         assert_eq!(report.verified_bytes, 0);
         assert!(!report.lost_bytes());
-        self.log = log;
+        self.use_log(log);
     }
 
     fn lose_indexes(&mut self) {
@@ -317,7 +339,7 @@ impl Model {
             }
         }
         let (log, _) = support::open(&self.dir, &self.config, start(OpenMode::Clean, point, self.log_start));
-        self.log = log;
+        self.use_log(log);
     }
 
     fn retention(&mut self) {

@@ -276,6 +276,12 @@ pub const BROKER_SETTINGS: &[Setting] = &[
     )
     .restart(),
     setting(
+        "milena.fetch.tail.bytes",
+        long(0),
+        "16777216",
+        "Most bytes of what was appended last that one broker keeps in memory for consumers at the ends of logs, the oldest going first; others read the page cache. With 0 all do.",
+    ),
+    setting(
         "milena.log.writeback.inflight.bytes",
         long(0),
         "1048576",
@@ -289,18 +295,18 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "Most bytes of answers that wait in one broker's memory for their clients; beyond it no answer is begun, and clients that read nothing are disconnected. Records of fetches wait on disk.",
     )
     .restart(),
-    default_of!("min.insync.replicas", "min.insync.replicas").high(),
-    setting("num.io.threads", int(1), "8", "Threads for requests.").high().without_effect(NO_POOLS),
-    setting("num.network.threads", int(1), "3", "Threads for connections.").high().without_effect(NO_POOLS),
-    setting(
-        "num.partitions",
-        int(1),
     setting(
         "milena.request.progress.ms",
         long(1),
         "30000",
         "A request that has begun to arrive is given up, and its connection closed, where less than 64 KiB of it (or its rest) come in so long: it holds memory that others wait for.",
     ),
+    default_of!("min.insync.replicas", "min.insync.replicas").high(),
+    setting("num.io.threads", int(1), "8", "Threads for requests.").high().without_effect(NO_POOLS),
+    setting("num.network.threads", int(1), "3", "Threads for connections.").high().without_effect(NO_POOLS),
+    setting(
+        "num.partitions",
+        int(1),
         "1",
         "Partitions of topics that are made without a number of partitions.",
     )

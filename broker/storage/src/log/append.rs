@@ -1,5 +1,6 @@
 //! Appending: offsets are assigned, and one write puts the batch behind the log's end.
 
+use bytes::Bytes;
 use milena_records::{Batch, BatchHeader, Batches, HEADER_LEN, RecordsError, TimestampType};
 
 use super::{Log, replay::marker_of};
@@ -31,6 +32,15 @@ pub struct AppendInfo {
     pub duplicate: bool,
 }
 
+/// A batch in a buffer that outlives the append, for readers at the log's end.
+#[derive(Clone, Copy, Debug)]
+pub struct InMemory<'a> {
+    /// The batch, with the header that it came with.
+    pub bytes: &'a Bytes,
+    /// Size of the buffer that these bytes lie in, and hold.
+    pub buffer: usize,
+}
+
 impl Log {
     /// Appends one batch that was validated (`validate_produce`), as the leader of `leader_epoch`. `batch.header`
     /// is what is stored, but for base offset and leader epoch; it may differ from the header in `batch.bytes`
@@ -42,6 +52,21 @@ impl Log {
     pub fn append(
         &mut self,
         batch: &Batch<'_>,
+        origin: Origin,
+        leader_epoch: i32,
+        now_ms: i64,
+    ) -> Result<AppendInfo, StorageError> {
+        self.append_kept(batch, None, origin, leader_epoch, now_ms)
+    }
+
+    /// As [`Log::append`], of a batch that may stay in memory for those who read at the log's end.
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub fn append_kept(
+        &mut self,
+        batch: &Batch<'_>,
+        memory: Option<InMemory<'_>>,
         origin: Origin,
         leader_epoch: i32,
         now_ms: i64,
@@ -70,6 +95,9 @@ impl Log {
         let rest = batch.bytes.get(HEADER_LEN..).unwrap_or_default();
         let position = self.write(&placed.to_bytes(), rest)?;
         self.note(&placed, batch.bytes, position)?;
+        if let Some(InMemory { bytes, buffer }) = memory.filter(|_| !self.config.cleanup_compact) {
+            self.shared.tail.keep(&placed, bytes, buffer);
+        }
         self.publish(&placed, position);
         self.ask_for_flush();
         Ok(self.info(header, placed.base_offset, placed.last_offset(), header.max_timestamp, false))

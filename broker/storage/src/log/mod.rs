@@ -16,7 +16,7 @@ mod turn;
 pub(crate) use replay::marker_of;
 pub(crate) use shared::Shared;
 
-pub use append::AppendInfo;
+pub use append::{AppendInfo, InMemory};
 pub use flush::FlushTask;
 pub use open::{LogStart, OpenMode, RecoveryReport};
 pub use retention::Garbage;
@@ -33,6 +33,7 @@ use crate::{
     producer::ProducerState,
     reader::LogReader,
     segment::Segment,
+    tail::TailBudget,
 };
 
 use preallocation::Preallocation;
@@ -91,6 +92,9 @@ impl Log {
     /// Replaces the settings; they hold from the next append or retention on.
     pub fn set_config(&mut self, config: Arc<LogConfig>) {
         self.config = config;
+        if self.config.cleanup_compact {
+            self.shared.tail.clear();
+        }
         if self.unflushed_records() > 0 {
             self.ask_for_flush();
         }
@@ -150,8 +154,19 @@ impl Log {
         self.note_epoch(epoch, self.log_end_offset())
     }
 
-    /// Closes files that nobody used since the last call.
+    /// Keeps its last batches in memory within that budget, while somebody reads at its end. The first budget stays.
+    pub fn share_tail_budget(&self, budget: &Arc<TailBudget>) {
+        self.shared.tail.share(budget);
+    }
+
+    /// The budget for its last batches, where it has one.
+    pub fn tail_budget(&self) -> Option<&Arc<TailBudget>> {
+        self.shared.tail.budget()
+    }
+
+    /// Closes files that nobody used since the last call, and lets go of last batches that nobody has read.
     pub fn close_idle_files(&self) {
         self.shared.segments().iter().for_each(|segment| segment.close_if_idle());
+        self.shared.tail.clear_if_idle();
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     fs::Durability,
     producer::{EndedTransaction, ProducerState},
     segment::Segment,
+    tail::TailSlot,
     transactions::Undecided,
 };
 
@@ -54,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) dir_synced: AtomicBool,
     /// The data directory that the log is in, if it is in one.
     home: OnceLock<Home>,
+    /// Its last batches, while somebody reads at its end.
+    pub(crate) tail: TailSlot,
 }
 
 impl Shared {
@@ -81,6 +84,7 @@ impl Shared {
             dir_changed: AtomicBool::new(true),
             dir_synced: AtomicBool::new(false),
             home: OnceLock::new(),
+            tail: TailSlot::default(),
         }
     }
 
@@ -157,10 +161,12 @@ impl Shared {
 
     pub(crate) fn mark_deleted(&self) {
         self.deleted.store(true, Ordering::Release);
+        self.tail.clear();
     }
 
     pub(crate) fn mark_closed(&self) {
         self.closed.store(true, Ordering::Release);
+        self.tail.clear();
     }
 
     /// Transactions are as producers have them, and no end of one waits for the high watermark.

@@ -63,6 +63,7 @@ impl Log {
         // Readers first stop seeing what goes; a read under way notices the count and begins anew.
         self.shared.set_log_end_offset(end);
         self.shared.count_truncation();
+        self.shared.tail.clear();
         self.shared.set_segments(kept.to_vec());
         // The oldest first: what a crash leaves then ends where it did, and does not begin again below its start.
         for segment in gone.iter() {
@@ -95,6 +96,7 @@ impl Log {
     fn start_anew(&mut self, offset: i64, now_ms: i64) -> Result<(), StorageError> {
         let gone = self.shared.segments();
         self.shared.count_truncation();
+        self.shared.tail.clear();
         // The oldest first: what a crash leaves then ends where it did, and does not begin again below its start.
         for segment in gone.iter() {
             segment.mark_removed();

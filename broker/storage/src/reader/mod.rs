@@ -2,6 +2,7 @@
 
 mod lookup;
 mod read;
+mod tail;
 mod timestamp;
 
 use lookup::Place;

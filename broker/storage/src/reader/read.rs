@@ -150,6 +150,9 @@ impl LogReader {
         let most = to_u64(max_bytes.max(first_len));
         let end = end_of_batches(&segment, &batch, batch.position.saturating_add(most), up_to)?;
         verify(&segment, batch.position, end)?;
+        if end >= segment.size() {
+            self.note_tail_reader();
+        }
         Ok(Some(FileSlice {
             file: segment.file()?,
             position: batch.position,

@@ -131,14 +131,34 @@ impl Manager {
     /// Acts on the newest picture, then shows it. `all`: topics that did not change are looked at, too.
     fn follow(&mut self, broker: &Arc<Broker>, all: bool) {
         let image = self.images.borrow_and_update().clone();
+        self.hide_what_is_gone(broker, &image);
         let view = broker.view();
-        let (hosted, gone) = block_in_place(|| self.act(broker, &view, &image, all));
+        let hosted = block_in_place(|| self.act(broker, &view, &image, all));
         broker.set_view(View { image, hosted });
-        // Fetches that watch what is gone find out by the new picture.
-        gone.iter().flat_map(|topic| topic.open.values()).for_each(|replica| replica.look_again());
         broker.metrics.show_replicas(broker.id, &broker.view().hosted);
         self.sort_out_leftovers(broker);
         self.tell_what_cannot_be_served(broker);
+    }
+
+    /// Topics that are gone are so for every request before their logs are closed: who waits there is told of a topic
+    /// that there is not, rather than of a leader elsewhere.
+    fn hide_what_is_gone(&mut self, broker: &Broker, image: &ClusterImage) {
+        let view = broker.view();
+        let (_, gone) = differences(&view, image);
+        if gone.is_empty() {
+            return;
+        }
+        let (mut image, mut hosted) = (view.image.as_ref().clone(), view.hosted.clone());
+        let mut topics = Vec::new();
+        for id in gone {
+            image.remove_topic(id);
+            if let Some(topic) = hosted.remove(id) {
+                topics.push(topic.clone());
+                self.hidden.insert(id, topic);
+            }
+        }
+        broker.set_view(View { image: Arc::new(image), hosted });
+        topics.iter().flat_map(|topic| topic.open.values()).for_each(|replica| replica.look_again());
     }
 
     /// Others may lead it.
@@ -201,26 +221,13 @@ impl Manager {
         }
     }
 
-    /// What is hosted from now on, and the topics that no client sees any more.
-    fn act(
-        &mut self,
-        broker: &Arc<Broker>,
-        view: &View,
-        image: &Arc<ClusterImage>,
-        all: bool,
-    ) -> (Hosted, Vec<Arc<HostedTopic>>) {
+    /// What is hosted from now on.
+    fn act(&mut self, broker: &Arc<Broker>, view: &View, image: &Arc<ClusterImage>, all: bool) -> Hosted {
         let mut hosted = view.hosted.clone();
-        let mut hidden = Vec::new();
-        let (mut changed, gone) = differences(view, image);
-        if all {
-            changed = image.topics.values().cloned().collect();
-        }
-        for id in gone {
-            if let Some(topic) = hosted.remove(id) {
-                hidden.push(topic.clone());
-                self.hidden.insert(id, topic);
-            }
-        }
+        let changed = match all {
+            true => image.topics.values().cloned().collect(),
+            false => differences(view, image).0,
+        };
         self.drop_deleted(broker, image);
         let config = broker.config();
         let mut openings = Vec::new();
@@ -232,7 +239,7 @@ impl Manager {
         for topic in &changed {
             lead(broker, &hosted, topic, image.from_memory);
         }
-        (hosted, hidden)
+        hosted
     }
 
     /// Deletes the data of hidden topics whose deletion is recorded.

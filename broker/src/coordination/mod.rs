@@ -46,6 +46,12 @@ pub trait Coordination: Send + Sync {
     /// be opened: others may lead them.
     fn cannot_serve(&self, broker: i32, partitions: BTreeSet<PartitionKey>);
 
+    /// Whether the newest state that was seen is where the next start finds it; where not, a stop is not in order
+    /// (rule 13).
+    fn is_remembered(&self) -> bool {
+        true
+    }
+
     /// Deletes the KafkaTopic object of that topic, and no other that took its name since.
     fn delete_topic(&self, id: Uuid) -> BoxFuture<'_, Result<(), Refusal>>;
 }

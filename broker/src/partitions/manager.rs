@@ -387,9 +387,17 @@ impl Manager {
             .chain(self.hidden.values().flat_map(|topic| topic.open.values()))
             .cloned()
             .collect();
+        let is_remembered = broker.coordination.is_remembered();
+        if !is_remembered {
+            error!(
+                "not stopped in order: the last known state of this broker's partitions is not on the disk"
+            );
+        }
         for dir in self.dirs.in_service() {
-            let closed =
-                self.housekeeping.close(dir, &all).and_then(|()| dir.mark_clean_shutdown(broker.epoch()));
+            let closed = self.housekeeping.close(dir, &all).and_then(|()| match is_remembered {
+                true => dir.mark_clean_shutdown(broker.epoch()),
+                false => Ok(()),
+            });
             if let Err(error) = closed {
                 error!(directory = %dir.path().display(), %error, "not stopped in order: the next start looks its logs over");
             }

@@ -4,11 +4,13 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kafka_protocol::messages::{
     ListOffsetsRequest, MetadataRequest, TopicName,
     list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
+    metadata_request::MetadataRequestTopic,
 };
 use kafka_protocol::protocol::StrBytes;
 use kube::ResourceExt as _;
 use milena_crds::{KafkaTopic, names};
 use tokio::time::{Instant, sleep};
+use uuid::Uuid;
 
 use crate::{
     scene::{SOON, Scene},
@@ -52,9 +54,37 @@ impl Scene {
             assert!(begun.elapsed() < SOON);
             sleep(std::time::Duration::from_millis(50)).await;
         }
+        self.what_cannot_be_remembered_is_not_acted_on(&mut process, &generation, id).await;
         assert!(process.terminate(), "it did not stop in order");
+        let marker = process.data.path().join(".kafka_cleanshutdown");
+        assert!(!marker.exists(), "the next start would take what it remembers for all there was");
         let spec = self.api::<Lease>().get("demo-1").await.unwrap().spec.unwrap();
         assert_eq!(spec.holder_identity, None);
+    }
+
+    /// A start writes its last known state anew, where nothing is in the way of that.
+    async fn what_cannot_be_remembered_is_not_acted_on(
+        &self,
+        process: &mut Process,
+        generation: &str,
+        id: Uuid,
+    ) {
+        let in_the_way = process.data.path().join("last-known-state.new");
+        std::fs::create_dir(&in_the_way).unwrap();
+        process.kill_and_restart();
+        leads(process).await;
+        let other = self.api::<KafkaTopic>().get("later").await.unwrap().topic_id().unwrap();
+        let own = format!("replicas=1 leader=1 leaderEpoch=2 partitionEpoch=2 isr=1.{generation} elr=");
+        let others = "replicas=0 leader=0 leaderEpoch=2 partitionEpoch=2 isr=0.9f2c41d7-0 elr=".to_owned();
+        self.write_states([(format!("{id}/0"), own), (format!("{other}/0"), others)].into()).await;
+        until("the partition of another broker", || leader_epoch(process, "later") == Some(2)).await;
+        assert_eq!(leader_epoch(process, "served"), Some(1), "acted on before it was remembered");
+        std::fs::remove_dir(&in_the_way).unwrap();
+        until("the newest state", || leader_epoch(process, "served") == Some(2)).await;
+        leads(process).await;
+        std::fs::create_dir(&in_the_way).unwrap();
+        process.kill_and_restart();
+        leads(process).await;
     }
 
     async fn registered(&self, pod: &str) -> Lease {
@@ -76,6 +106,23 @@ async fn leads(process: &Process) {
         assert!(begun.elapsed() < SOON, "{:?}", list_offset(&mut process.connect()));
         sleep(std::time::Duration::from_millis(50)).await;
     }
+}
+
+async fn until(what: &str, seen: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !seen() {
+        assert!(begun.elapsed() < SOON, "not seen: {what}");
+        sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+/// The leader epoch of a topic's first partition; none where there is no such topic.
+fn leader_epoch(process: &Process, topic: &'static str) -> Option<i32> {
+    let wanted = MetadataRequestTopic::default().with_name(Some(TopicName(StrBytes::from_static_str(topic))));
+    let request =
+        MetadataRequest::default().with_topics(Some(vec![wanted])).with_allow_auto_topic_creation(false);
+    let answer = process.connect().ask(9, &request);
+    answer.topics[0].partitions.first().map(|partition| partition.leader_epoch)
 }
 
 /// Error and latest offset of the partition of topic `served`.

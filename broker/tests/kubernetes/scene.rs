@@ -114,7 +114,12 @@ impl Scene {
             "replicas={leader} leader={leader} leaderEpoch={epoch} partitionEpoch={epoch} \
              isr={leader}.{generation} elr="
         );
-        let states = (0..partitions).map(|index| (format!("{id}/{index}"), state.clone())).collect();
+        self.write_states((0..partitions).map(|index| (format!("{id}/{index}"), state.clone())).collect())
+            .await;
+    }
+
+    /// Writes the states of all partitions that there are.
+    pub async fn write_states(&self, states: BTreeMap<String, String>) {
         let spec = KafkaPartitionsSpec { cluster: "demo".into(), partitions: states, ..Default::default() };
         let object = KafkaPartitions::new("demo-0", spec);
         let parameters = PatchParams::apply("operator").force();

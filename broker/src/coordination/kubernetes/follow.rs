@@ -1,7 +1,7 @@
 //! Follows the watches, and shows the broker each new picture once it is remembered on disk.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -10,7 +10,7 @@ use kube::Client;
 use tokio::{
     sync::{oneshot, watch},
     task::block_in_place,
-    time::{sleep, sleep_until},
+    time::{MissedTickBehavior, interval, sleep, sleep_until},
 };
 use tracing::{info, warn};
 
@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const GATHER: Duration = Duration::from_millis(10);
 /// Most changes that are taken in at a time.
 const BATCH: usize = 1024;
+/// What could not be kept on disk is tried again after so long.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Follows one cluster.
 pub struct Follower {
@@ -43,7 +45,11 @@ impl Follower {
         let mut changes = watches::changes(&client, &place).ready_chunks(BATCH);
         let mut seen: Option<Arc<ClusterImage>> = None;
         let (mut patient, mut registering) = (true, true);
+        let behind = self.memory.behind();
+        let mut retry = interval(RETRY);
+        retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let mut again = false;
             let judgement = self.picture.next_judgement().saturating_sub(begun.elapsed());
             tokio::select! {
                 chunk = changes.next() => {
@@ -54,6 +60,7 @@ impl Follower {
                     }
                 }
                 () = sleep(judgement) => {}
+                _ = retry.tick(), if behind.load(Ordering::Acquire) => again = true,
                 () = sleep_until((begun + PATIENCE).into()), if patient => {
                     patient = false;
                     self.resume();
@@ -71,7 +78,7 @@ impl Follower {
                 continue;
             }
             let image = self.picture.image();
-            if seen.as_ref().is_none_or(|seen| differ(seen, &image)) {
+            if again || seen.as_ref().is_none_or(|seen| differ(seen, &image)) {
                 let shown = block_in_place(|| self.memory.remember(&image));
                 self.show(shown);
                 seen = Some(image);

@@ -2,15 +2,23 @@
 //! takes no older state of a partition after it (rule 13).
 //!
 //! The file grows by what changes, as a log does, and is written anew where it has become twice as long as its content.
-//! Before a state of one of this broker's own partitions is acted on, it is on the disk; the rest is only written.
+//! Before a state of one of this broker's own partitions is acted on, it is on the disk; the rest is only written. Where
+//! that fails, this broker goes on with the states that are on the disk until it can be done.
 
 mod file;
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use imbl::ordmap::DiffItem;
 use milena_crds::partition::{Generation, PartitionState};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 use uuid::Uuid;
 
 use super::outage::Outage;
@@ -27,8 +35,12 @@ pub struct Memory {
     broker_epoch: i32,
     resumable: bool,
     file: File,
-    /// What is to be written anew: the file is behind the picture since an attempt failed, or is of a former life.
+    /// The file is to be written anew: an attempt failed, or it is of a former life.
     rewrite: bool,
+    /// The newest picture is not remembered, because an attempt failed.
+    missed: bool,
+    /// Something is not on the disk since an attempt failed.
+    behind: Arc<AtomicBool>,
     outage: Outage,
     /// Partitions of which an older state was shown, for the log.
     refused: BTreeSet<(Uuid, usize)>,
@@ -49,6 +61,8 @@ impl Memory {
             resumable: content.generation == Some(generation),
             file,
             rewrite: true,
+            missed: false,
+            behind: Arc::default(),
             outage: Outage::default(),
             refused: BTreeSet::new(),
         };
@@ -96,20 +110,34 @@ impl Memory {
         })
     }
 
+    /// Whether something is not on the disk since an attempt failed: it is to be tried again. Until then the next start
+    /// must not take this life's end for an orderly one.
+    pub fn behind(&self) -> Arc<AtomicBool> {
+        self.behind.clone()
+    }
+
     /// Remembers the broker epoch of this life.
     pub fn remember_epoch(&mut self, epoch: i32) {
         if std::mem::replace(&mut self.broker_epoch, epoch) != epoch {
-            self.write(&[Record::BrokerEpoch { epoch }], true);
+            let image = self.image.clone();
+            self.write(&image, &[Record::BrokerEpoch { epoch }], true);
+            self.show_whether_behind();
         }
     }
 
+    fn show_whether_behind(&self) {
+        self.behind.store(self.rewrite || self.missed, Ordering::Release);
+    }
+
     /// Remembers a picture, and answers what of it may be acted on: all but partitions of which something newer was
-    /// seen before.
+    /// seen before, and, where the disk refuses, but newer states of this broker's own partitions, which stay as they
+    /// are remembered.
     ///
-    /// Blocks on the disk. A disk that fails does not stop the broker from following the control plane, which may be
-    /// about to make room on it.
+    /// Blocks on the disk. One that fails does not stop the broker from following the control plane in all else, which
+    /// may be about to make room on it.
     pub fn remember(&mut self, seen: &ClusterImage) -> Arc<ClusterImage> {
         let mut shown = seen.clone();
+        let mut own = Vec::new();
         let mut records = Vec::new();
         let mut durable = false;
         if self.image.cluster_id != seen.cluster_id || *self.image.settings != *seen.settings {
@@ -143,14 +171,40 @@ impl Memory {
                 remembered.put_topic(newest.clone());
             }
             if old.as_deref() != Some(newest.as_ref()) {
-                durable |= self.hosts(&newest) || old.is_some_and(|old| self.hosts(&old));
                 records.push(Record::of_topic(&newest));
+                if self.hosts(&newest) || old.as_ref().is_some_and(|old| self.hosts(old)) {
+                    durable = true;
+                    own.push((newest.name.clone(), old));
+                }
             }
         }
-        self.image = remembered;
-        self.write(&records, durable);
-        shown.unkept = self.rewrite;
+        self.missed = !self.write(&remembered, &records, durable);
+        self.show_whether_behind();
+        if !self.missed {
+            self.image = remembered;
+            return Arc::new(shown);
+        }
+        shown.unkept = true;
+        for (name, old) in own {
+            if let Some(new) = shown.topic(&name).cloned() {
+                shown.put_topic(Arc::new(self.as_remembered(&new, old.as_deref())));
+            }
+        }
         Arc::new(shown)
+    }
+
+    /// The topic with this broker's own partitions as they were.
+    fn as_remembered(&self, new: &Topic, old: Option<&Topic>) -> Topic {
+        let mut topic = new.clone();
+        for (index, state) in topic.partitions.iter_mut().enumerate() {
+            let was = old.and_then(|old| old.partitions.get(index)).cloned().flatten();
+            if let Some(new) = state
+                && (self.holds(new) || was.as_ref().is_some_and(|was| self.holds(was)))
+            {
+                *state = was;
+            }
+        }
+        topic
     }
 
     /// The topic with the newest state ever seen of each partition.
@@ -185,20 +239,26 @@ impl Memory {
     }
 
     fn hosts(&self, topic: &Topic) -> bool {
-        topic.partitions.iter().flatten().any(|state| state.replicas.contains(&self.broker))
+        topic.partitions.iter().flatten().any(|state| self.holds(state))
     }
 
-    /// Writes what is new, or everything where the file has fallen behind or has grown too long.
-    fn write(&mut self, records: &[Record], durable: bool) {
+    fn holds(&self, state: &PartitionState) -> bool {
+        state.replicas.contains(&self.broker)
+    }
+
+    /// Writes what is new, or all of `image` where the file has fallen behind or has grown too long. Answers whether
+    /// that was done.
+    fn write(&mut self, image: &ClusterImage, records: &[Record], durable: bool) -> bool {
         if records.is_empty() && !self.rewrite {
-            return;
+            return true;
         }
         let written = if self.rewrite || self.file.is_mostly_old() {
-            self.file.replace(everything(&self.image, self.broker_epoch))
+            self.file.replace(everything(image, self.broker_epoch))
         } else {
             self.file.append(records, durable)
         };
         self.rewrite = written.is_err();
+        let done = written.is_ok();
         match written {
             Ok(()) => {
                 if let Some(outage) = self.outage.ends() {
@@ -206,10 +266,15 @@ impl Memory {
                 }
             }
             Err(error) if self.outage.begins() => {
-                warn!(%error, "the last known state cannot be kept on disk")
+                error!(
+                    %error,
+                    "the last known state cannot be kept on disk: until it can, this broker's partitions stay as they \
+                     are, whatever the control plane decides. Make room on the disk, or look at it"
+                )
             }
             Err(_) => {}
         }
+        done
     }
 }
 

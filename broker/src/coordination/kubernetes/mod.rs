@@ -17,7 +17,14 @@ mod refusal;
 mod topics;
 mod watches;
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use kafka_protocol::ResponseError;
@@ -74,6 +81,8 @@ pub struct Kubernetes {
     topics: Topics,
     isr: Isr,
     registration: Registration,
+    /// Whether what was seen last is not on the disk.
+    forgetful: Arc<AtomicBool>,
     /// Ends with this.
     _follower: JoinSet<()>,
 }
@@ -94,6 +103,7 @@ impl Kubernetes {
         let client = Client::try_from(config.clone())?;
         let memory = Memory::open(data_dir.join(MEMORY), place.broker, generation)?;
         let life = Life { identity: lease::identity(&place.pod), place: place.clone(), generation };
+        let forgetful = memory.behind();
         let registration = Registration::start(config, life, memory.broker_epoch())?;
         let index = Arc::new(RwLock::default());
         let topics =
@@ -107,7 +117,7 @@ impl Kubernetes {
         let mut tasks = JoinSet::new();
         tasks.spawn(follower.run(client, place, registration.state()));
         seen.await.map_err(|_| StartError::Ended)?;
-        Ok(Kubernetes { images: shown, topics, isr, registration, _follower: tasks })
+        Ok(Kubernetes { images: shown, topics, isr, registration, forgetful, _follower: tasks })
     }
 
     /// The broker epoch and whether the API server is reached, and a signal at each change.
@@ -183,6 +193,10 @@ impl Coordination for Kubernetes {
             self.topics.elect(topic, &wishes).await
         }
         .boxed()
+    }
+
+    fn is_remembered(&self) -> bool {
+        !self.forgetful.load(Ordering::Acquire)
     }
 
     fn delete_topic(&self, id: Uuid) -> BoxFuture<'_, Result<(), Refusal>> {

@@ -146,6 +146,12 @@ impl File {
         Ok((File { path, generation, open: None, whole: 0, length: 0 }, content))
     }
 
+    /// From here on what is appended fails.
+    #[cfg(test)]
+    pub(super) fn let_writes_fail(&mut self) {
+        self.open = Some(OpenOptions::new().write(true).open("/dev/full").unwrap());
+    }
+
     /// Whether more than half of a file that is not small is superseded.
     pub fn is_mostly_old(&self) -> bool {
         self.length > SMALL.max(self.whole.saturating_mul(2))

@@ -116,17 +116,62 @@ fn the_file_stays_in_proportion_to_what_is_known() {
     assert_eq!(open(&dir).resume().unwrap().topic("a").unwrap().partitions, [Some(state(599, 599))]);
 }
 
+/// A topic of another broker.
+fn elsewhere(number: u128, name: &str, leader_epoch: i32) -> Arc<Topic> {
+    let text = format!(
+        "replicas=9 leader=9 leaderEpoch={leader_epoch} partitionEpoch={leader_epoch} isr=9.0000000a-0 elr="
+    );
+    topic(number, name, &[Some(text.parse().unwrap())])
+}
+
 #[test]
-fn a_folder_that_cannot_be_written_stops_nothing() {
+fn what_cannot_be_written_is_not_acted_on_until_it_can() {
     let dir = tempfile::tempdir().unwrap();
-    let mut memory = Memory::open(dir.path().join("gone").join("memory"), 0, GENERATION).unwrap();
-    let seen = image(&[topic(1, "a", &[Some(state(1, 1))])]);
-    assert_eq!(memory.remember(&seen).topics, seen.topics);
+    let path = dir.path().join("gone").join("memory");
+    let mut memory = Memory::open(path.clone(), 0, GENERATION).unwrap();
+    let seen = image(&[topic(1, "a", &[Some(state(1, 1))]), elsewhere(2, "b", 1)]);
+    let shown = memory.remember(&seen);
+    assert_eq!(shown.topic("a").unwrap().partitions, [None], "nothing is remembered of it");
+    assert_eq!(shown.topic("b"), seen.topic("b"), "what others have is shown");
+    assert!(memory.behind().load(Ordering::Acquire));
     // As soon as it can be, everything is written.
     fs::create_dir(dir.path().join("gone")).unwrap();
     memory.remember_epoch(3);
-    let again = Memory::open(dir.path().join("gone").join("memory"), 0, GENERATION).unwrap();
-    assert_eq!(again.resume().unwrap().topics, seen.topics);
+    assert!(memory.behind().load(Ordering::Acquire), "the picture is still missing");
+    assert_eq!(memory.remember(&seen).topics, seen.topics);
+    assert!(!memory.behind().load(Ordering::Acquire));
+    let again = Memory::open(path, 0, GENERATION).unwrap();
+    assert_eq!((again.broker_epoch(), &again.resume().unwrap().topics), (3, &seen.topics));
+}
+
+#[test]
+fn a_file_that_fails_holds_this_brokers_partitions_where_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut memory = open(&dir);
+    let first = image(&[topic(1, "a", &[Some(state(1, 1)), Some(state(5, 5))]), elsewhere(2, "b", 1)]);
+    memory.remember(&first);
+    // The file takes nothing more, and no other can be put in its place.
+    memory.file.let_writes_fail();
+    fs::create_dir(dir.path().join("memory.new")).unwrap();
+    let second = image(&[
+        topic(1, "a", &[Some(state(2, 2)), Some(state(5, 5))]),
+        elsewhere(2, "b", 2),
+        topic(3, "c", &[Some(state(0, 0))]),
+    ]);
+    for _ in 0..2 {
+        let shown = memory.remember(&second);
+        assert_eq!(shown.topic("a").unwrap().partitions, [Some(state(1, 1)), Some(state(5, 5))]);
+        assert_eq!(shown.topic("c").unwrap().partitions, [None]);
+        assert_eq!(shown.topic("b"), second.topic("b"));
+        assert!(memory.behind().load(Ordering::Acquire));
+    }
+    assert!(memory.remember(&image(&[])).topics.is_empty(), "what is gone makes room");
+    // What is on the disk is what was acted on.
+    assert_eq!(open(&dir).resume().unwrap().topics, first.topics);
+    fs::remove_dir(dir.path().join("memory.new")).unwrap();
+    assert_eq!(memory.remember(&second).topics, second.topics);
+    assert!(!memory.behind().load(Ordering::Acquire));
+    assert_eq!(open(&dir).resume().unwrap().topics, second.topics);
 }
 
 #[test]

@@ -366,7 +366,8 @@ impl Manager {
             Ok(log) => {
                 log.share_tail_budget(&self.tails);
                 let (name, config) = (topic.name.clone(), config.clone());
-                Some(Partition::new(name, topic.id, *index, self.me, config, state, log))
+                let partition = Partition::new(name, topic.id, *index, self.me, config, state, log);
+                Some(partition.committed_to(dir.high_watermark(&tp)))
             }
             Err(error) => {
                 error!(partition = %tp, %error, "cannot be opened; tried again every {RETRY_TICKS} s");

@@ -134,6 +134,14 @@ impl Partition {
         }
     }
 
+    /// It was known to be committed up to `offset` when that was written down last.
+    #[must_use]
+    pub fn committed_to(self, offset: i64) -> Partition {
+        let known = offset.min(self.reader().log_end_offset());
+        self.high_watermark.fetch_max(known, Ordering::AcqRel);
+        self
+    }
+
     /// For many to use, and told of the flushes of its log.
     pub(super) fn share(self) -> Arc<Partition> {
         let partition = Arc::new(self);

@@ -35,20 +35,29 @@ impl Checkpoints {
         })
     }
 
-    /// Notes a log that comes from another directory, before all are written the next time.
+    /// Notes a log that comes from another directory, before all are written the next time. Of an older log of that name
+    /// the high watermark says nothing.
     pub(super) fn note(
         &self,
         tp: &TopicPartition,
         recovery_point: i64,
         log_start_offset: i64,
     ) -> Result<(), StorageError> {
+        self.high_watermarks.forget(tp)?;
         self.recovery_points.note(tp, recovery_point)?;
         self.log_start_offsets.note(tp, log_start_offset)
     }
 
-    /// A log is about to be cut to `offset`, and to get other records behind it, which are not on disk.
-    pub(super) fn lower_recovery_point(&self, tp: &TopicPartition, offset: i64) -> Result<(), StorageError> {
+    /// A log is about to be cut to `offset`, or ends there, and to get other records behind it, which are neither on
+    /// disk nor committed.
+    pub(super) fn lower(&self, tp: &TopicPartition, offset: i64) -> Result<(), StorageError> {
+        self.high_watermarks.lower(tp, offset)?;
         self.recovery_points.lower(tp, offset)
+    }
+
+    /// Forgets what was known to be committed.
+    pub(super) fn forget_high_watermarks(&self) -> Result<(), StorageError> {
+        self.high_watermarks.replace(BTreeMap::new())
     }
 
     /// Forgets a log that is about to be made: what the files say is about an older one of the same name. Its log
@@ -153,7 +162,8 @@ impl LogDir {
         }
     }
 
-    /// The high watermark that was last written down for a log; 0 for none.
+    /// The high watermark that was last written down for a log; 0 for none, and where a start cannot tell that the log
+    /// still has everything below it. A log that is cut lowers it first.
     pub fn high_watermark(&self, tp: &TopicPartition) -> i64 {
         self.checkpoints.high_watermarks.get(tp)
     }

@@ -15,9 +15,10 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// The log is about to be cut to `offset`, and to get other records behind it, which are not on disk.
-    pub(crate) fn lower_recovery_point(&self, offset: i64) -> Result<(), StorageError> {
-        self.checkpoints.lower_recovery_point(&self.tp, offset)
+    /// The log is about to be cut to `offset`, and to get other records behind it, which are neither on disk nor
+    /// committed.
+    pub(crate) fn lower_checkpoints(&self, offset: i64) -> Result<(), StorageError> {
+        self.checkpoints.lower(&self.tp, offset)
     }
 
     /// As [`Home::note_failed_sync`], where the error may be that.

@@ -105,6 +105,10 @@ impl Claimed {
         clean_shutdown::remove_marker(&path)?;
         partitions::purge_deleted(&path)?;
         let checkpoints = Arc::new(Checkpoints::load(&path)?);
+        if mode == OpenMode::Recover {
+            // Logs may have lost what they say is committed, and get something else in its place.
+            checkpoints.forget_high_watermarks()?;
+        }
         Ok(LogDir { path, meta, boot: Mutex::new(boot), mode, checkpoints, disk, _lock: lock })
     }
 }

@@ -160,9 +160,10 @@ impl LogDir {
     ) -> Result<(Log, RecoveryReport), StorageError> {
         let (mut log, report) = Log::open(&self.partition_path(tp), config, self.log_start(tp), now_ms)
             .inspect_err(|error| self.home(tp).note_if_sync_failed(error))?;
-        // One above the log's end would hide from the next recovery what is appended now.
-        if self.log_start(tp).recovery_point > log.log_end_offset() {
-            self.checkpoints.lower_recovery_point(tp, log.log_end_offset())?;
+        // Above the log's end they would hide from the next recovery what is appended now, or take it for committed.
+        let noted = self.log_start(tp).recovery_point.max(self.high_watermark(tp));
+        if noted > log.log_end_offset() {
+            self.checkpoints.lower(tp, log.log_end_offset())?;
         }
         log.resume_cleaning_at(self.cleaner_offset(tp));
         Ok((self.with_disk(tp, log), report))

@@ -1,12 +1,26 @@
 use std::{fs, sync::Arc};
 
+use bytes::Bytes;
+use milena_records::{Batch, BatchBuilder};
+
 use super::*;
-use crate::{LogConfig, RecoveryReport};
+use crate::{Log, LogConfig, Origin, RecoveryReport};
 
 const OWNER: Owner<'_> = Owner { cluster_id: Some("demo-cluster"), node_id: 4 };
 
 fn partition() -> TopicPartition {
     TopicPartition::new("sample.v1-2", 0)
+}
+
+/// Appends batches of one record each.
+fn fill(log: &mut Log, batches: usize, leader_epoch: i32) {
+    let mut builder = BatchBuilder::new(0);
+    builder.append(0, None, Some(b"value"), &[]).unwrap();
+    let bytes: Bytes = builder.build().unwrap();
+    let batch = Batch::parse(&bytes).unwrap();
+    for _ in 0..batches {
+        log.append(&batch, Origin::Client, leader_epoch, 0).unwrap();
+    }
 }
 
 fn open(path: &Path) -> LogDir {
@@ -90,7 +104,8 @@ fn partitions_are_found_again_with_their_topic_ids_and_checkpoints() {
     let path = dir.path().join("sample.v1-2-0");
     assert_eq!(found, [PartitionDir { topic_partition: tp.clone(), topic_id: Some(id), path }]);
     let start = second.log_start(&tp);
-    assert_eq!((start.recovery_point, start.log_start_offset, second.high_watermark(&tp)), (17, 5, 16));
+    // What is committed counts only where the logs are known to have it.
+    assert_eq!((start.recovery_point, start.log_start_offset, second.high_watermark(&tp)), (17, 5, 0));
     let (log, report) = second.open_log(&tp, config, 0).unwrap();
     assert_eq!((log.log_start_offset(), log.topic_id()), (5, Some(id)));
     assert_eq!(report, RecoveryReport { log_end_offset: 5, ..RecoveryReport::default() });
@@ -117,6 +132,43 @@ fn what_is_deleted_goes_and_what_is_set_aside_stays() {
     assert_eq!(second.partitions().unwrap().len(), 1);
     assert_eq!(second.strays().unwrap().len(), 1);
     remove_directory(&path).unwrap();
+}
+
+#[test]
+fn a_high_watermark_counts_as_long_as_its_log_has_lost_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = Arc::new(LogConfig::default());
+    let tp = partition();
+    let first = open(dir.path());
+    let mut log = first.create_log(&tp, crate::ids::random(), config.clone(), 0).unwrap();
+    fill(&mut log, 10, 0);
+    first.mark_recovered().unwrap();
+    first.write_high_watermarks([(&tp, 8)].into_iter()).unwrap();
+    drop((log, first));
+
+    // Killed on the same boot; then the log is cut, and written again behind the cut.
+    let second = open(dir.path());
+    assert_eq!((second.open_mode(), second.high_watermark(&tp)), (OpenMode::SameBoot, 8));
+    let mut log = second.open_log(&tp, config.clone(), 0).unwrap().0;
+    log.truncate_to(9, 0).unwrap();
+    assert_eq!(second.high_watermark(&tp), 8, "all of that is still there");
+    log.truncate_to(5, 0).unwrap();
+    fill(&mut log, 10, 1);
+    // Written with what was collected before the cut.
+    second.write_high_watermarks([(&tp, 8)].into_iter()).unwrap();
+    second.mark_recovered().unwrap();
+    drop((log, second));
+    let third = open(dir.path());
+    assert_eq!((third.open_mode(), third.high_watermark(&tp)), (OpenMode::SameBoot, 5));
+    drop(third);
+
+    // A start that cannot rely on the logs forgets it, for later starts, too.
+    sync_failed::note(dir.path());
+    let fourth = open(dir.path());
+    assert_eq!((fourth.open_mode(), fourth.high_watermark(&tp)), (OpenMode::Recover, 0));
+    fourth.mark_recovered().unwrap();
+    drop(fourth);
+    assert_eq!(open(dir.path()).high_watermark(&tp), 0);
 }
 
 #[test]

@@ -93,13 +93,14 @@ impl Shared {
         let _ = self.home.set(home);
     }
 
-    /// Lowers the recovery point, durably: records above `offset` are about to be cut.
+    /// Lowers the recovery point, and the high watermark that was written down, durably: records above `offset` are about
+    /// to be cut.
     pub(crate) fn lower_recovery_point(&self, offset: i64) -> Result<(), StorageError> {
         {
             let mut point = self.recovery_point.lock();
             *point = offset.min(*point);
         }
-        self.home.get().map_or(Ok(()), |home| home.lower_recovery_point(offset))
+        self.home.get().map_or(Ok(()), |home| home.lower_checkpoints(offset))
     }
 
     pub(crate) fn segments(&self) -> Segments {

@@ -175,6 +175,8 @@ impl Broker {
         let (sessions, partitions) = self.fetch_sessions.size();
         self.metrics.fetch_sessions.set(count(sessions));
         self.metrics.fetch_session_partitions.set(count(partitions));
+        // Looks at every partition: when somebody asks, and not as time passes.
+        self.metrics.show_replication(&self.view().hosted);
         self.metrics.text().unwrap_or_default()
     }
 

@@ -28,8 +28,10 @@ use crate::{
     node::{Broker, View},
 };
 
-/// Logs are opened by so many threads at a time.
+/// Logs are opened, and leaders begin to lead, by so many threads at a time.
 const OPENERS: usize = 8;
+/// Fewer topics than this are not worth a thread.
+const FEW_TOPICS: usize = 16;
 /// How often logs that failed to open are tried again, and housekeeping is looked at.
 const TICK: Duration = Duration::from_secs(1);
 /// How many ticks lie between two tries to open a log that failed.
@@ -236,8 +238,9 @@ impl Manager {
         }
         self.place(&mut openings, &hosted);
         self.open(&mut hosted, openings);
-        for topic in &changed {
-            lead(broker, &hosted, topic, image.from_memory);
+        side_by_side(&changed, |topic| lead(&hosted, topic, image.from_memory));
+        for topic in changed.iter().filter_map(|topic| hosted.topic(topic.id)) {
+            topic.open.values().for_each(|replica| broker.replication.assign(broker, replica));
         }
         hosted
     }
@@ -465,7 +468,22 @@ fn differences(view: &View, image: &ClusterImage) -> (Vec<Arc<Topic>>, Vec<Uuid>
     (changed, gone)
 }
 
-fn lead(broker: &Arc<Broker>, hosted: &Hosted, topic: &Topic, from_memory: bool) {
+/// Does the same to each topic, by several threads where they are many: who begins to lead writes that to each log.
+fn side_by_side(topics: &[Arc<Topic>], work: impl Fn(&Topic) + Sync) {
+    let share = topics.len().div_ceil(OPENERS);
+    if share < FEW_TOPICS {
+        topics.iter().for_each(|topic| work(topic));
+        return;
+    }
+    let work = &work;
+    std::thread::scope(|scope| {
+        for topics in topics.chunks(share) {
+            scope.spawn(move || topics.iter().for_each(|topic| work(topic)));
+        }
+    });
+}
+
+fn lead(hosted: &Hosted, topic: &Topic, from_memory: bool) {
     let Some(open) = hosted.topic(topic.id) else { return };
     let source = if from_memory { Source::Memory } else { Source::Store };
     for (index, replica) in &open.open {
@@ -474,6 +492,5 @@ fn lead(broker: &Arc<Broker>, hosted: &Hosted, topic: &Topic, from_memory: bool)
             // What the control plane shows is older than what this broker has acted on (rule 13).
             None => replica.stand_down(),
         }
-        broker.replication.assign(broker, replica);
     }
 }

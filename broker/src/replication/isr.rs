@@ -58,11 +58,7 @@ pub async fn look_after(
                 }
                 look
             }
-            _ = tick.tick() => {
-                let view = broker.view();
-                broker.metrics.show_replication(&view.hosted);
-                led(&view, Partition::needs_a_look)
-            }
+            _ = tick.tick() => led(&broker.view(), Partition::needs_a_look),
         };
         for partitions in look.chunks(BATCH) {
             change(&broker, partitions, |id| !alive.contains(&id) || suspects.contains(&id)).await;

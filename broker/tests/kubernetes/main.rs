@@ -39,6 +39,7 @@ async fn a_broker_takes_its_place_in_a_cluster() {
     scene.refusals_are_kafkas(&broker).await;
     scene.names_are_found(&broker).await;
     scene.in_sync_replicas_change_by_compare_and_swap(&broker).await;
+    scene.many_changes_of_one_object_are_one_write(&broker).await;
     scene.topics_change_and_go(&broker).await;
     scene.idle_is_renewals_alone().await;
     scene.an_outage_hides_nothing(&broker).await;
@@ -162,6 +163,46 @@ impl Scene {
             partition.is_some_and(|state| state.isr.len() == 2)
         })
         .await;
+        self.lead(topic_id, 1, 3).await;
+    }
+
+    /// A leader that removes a dead broker from all that it leads writes each object once, and once more where something
+    /// there has changed meanwhile, however many partitions that is.
+    async fn many_changes_of_one_object_are_one_write(&self, broker: &Kubernetes) {
+        const COUNT: i32 = 256;
+        let topic_id = self.api::<KafkaTopic>().get("mine").await.unwrap().topic_id().unwrap();
+        let state = |epoch: i32, isr: &str| -> PartitionState {
+            let text = format!("replicas=0,1 leader=0 leaderEpoch=2 partitionEpoch={epoch} isr={isr} elr=");
+            text.parse().unwrap()
+        };
+        let (alone, both) = ("0.9f2c41d7-0", "0.9f2c41d7-0,1.0000000b-1");
+        let states = (0..COUNT).map(|index| (format!("{topic_id}/{index}"), state(5, both).to_string()));
+        self.write_states(states.collect()).await;
+        let newest = |index: i32| {
+            move |image: &ClusterImage| {
+                let partition = image.topic("mine").and_then(|topic| topic.partition(index));
+                partition.is_some_and(|state| state.partition_epoch == 5)
+            }
+        };
+        sees(broker, newest(COUNT - 1)).await;
+        let generation = async || {
+            let object = self.api::<KafkaPartitions>().get("demo-0").await.unwrap();
+            object.metadata.generation.unwrap()
+        };
+        let leaves = |index: i32, epoch: i32| IsrChange {
+            key: PartitionKey { topic_id, partition: index },
+            change: Change { old: state(epoch, both), new: state(epoch + 1, alone) },
+        };
+        let before = generation().await;
+        let half = COUNT / 2;
+        let outcomes = broker.change_isr((0..half).map(|index| leaves(index, 5)).collect()).await;
+        assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Succeeded), "{outcomes:?}");
+        assert_eq!(generation().await, before + 1);
+        // Ten of them are made on states that are there no more.
+        let outcomes = broker.change_isr((half - 10..COUNT).map(|index| leaves(index, 5)).collect()).await;
+        assert!(outcomes[..10].iter().all(|outcome| *outcome == Outcome::Conflict), "{outcomes:?}");
+        assert!(outcomes[10..].iter().all(|outcome| *outcome == Outcome::Succeeded), "{outcomes:?}");
+        assert_eq!(generation().await, before + 2);
         self.lead(topic_id, 1, 3).await;
     }
 

@@ -24,6 +24,8 @@ use crate::coordination::IsrChange;
 
 /// An attempt is given up after so long; what it has done is not known then.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// So often changes of one object are written together, without those that were in the way the last time.
+const ROUNDS: u32 = 4;
 /// Objects that are written at a time.
 const AT_A_TIME: usize = 8;
 
@@ -99,17 +101,29 @@ impl Isr {
         changes: &[IsrChange],
         indexes: Vec<usize>,
     ) -> Vec<(usize, Outcome)> {
-        let of =
-            |indexes: &[usize]| indexes.iter().filter_map(|index| changes.get(*index)).collect::<Vec<_>>();
-        let together = self.attempt(object, &of(&indexes)).await;
-        if together != Outcome::Conflict || indexes.len() == 1 {
-            return indexes.into_iter().map(|index| (index, together)).collect();
-        }
-        // One of them is in the way of the others.
         let mut outcomes = Vec::with_capacity(indexes.len());
-        for index in indexes {
-            outcomes.push((index, self.attempt(object, &of(&[index])).await));
+        let mut left = indexes;
+        for _ in 0..ROUNDS {
+            let of: Vec<&IsrChange> = left.iter().filter_map(|index| changes.get(*index)).collect();
+            let together = self.attempt(object, &of).await;
+            if together != Outcome::Conflict || left.len() == 1 {
+                outcomes.extend(left.into_iter().map(|index| (index, together)));
+                return outcomes;
+            }
+            // Some of them are in the way of the others.
+            let Ok(there) = self.api.get(object).await else { break };
+            let (stand, fall) = left
+                .into_iter()
+                .partition(|index| changes.get(*index).is_some_and(|change| is_there(&there, change)));
+            let fall: Vec<usize> = fall;
+            outcomes.extend(fall.into_iter().map(|index| (index, Outcome::Conflict)));
+            left = stand;
+            if left.is_empty() {
+                return outcomes;
+            }
         }
+        // To be tried again: what stands is as they expect it, as far as is known.
+        outcomes.extend(left.into_iter().map(|index| (index, Outcome::Unknown)));
         outcomes
     }
 
@@ -136,6 +150,12 @@ impl Isr {
             }
         }
     }
+}
+
+/// Whether the object has the state that a change was made on.
+fn is_there(object: &KafkaPartitions, change: &IsrChange) -> bool {
+    let text = object.spec.partitions.get(&change.key.to_string());
+    text.is_some_and(|text| *text == change.change.old.to_string())
 }
 
 fn operations(changes: &[&IsrChange]) -> Value {

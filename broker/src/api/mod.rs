@@ -125,6 +125,11 @@ const SMALL_ANSWERS: &[(ApiKey, i16)] = &[
     (ApiKey::InitProducerId, 0),
 ];
 
+/// Whether a frame is a Produce request, which has appended all that it brings when its answer is first waited for.
+pub fn is_produce(frame: &[u8]) -> bool {
+    frame.starts_with(&(ApiKey::Produce as i16).to_be_bytes())
+}
+
 /// Whether the answer to a frame may take much memory.
 pub fn may_be_large(frame: &[u8]) -> bool {
     let Some([key @ .., _, _]) = frame.first_chunk::<4>() else { return false };

@@ -29,7 +29,8 @@ const ALL: i16 = -1;
 
 type Outcome = Result<(Arc<Partition>, Produced), PartitionError>;
 
-/// Answers one request; none for acks=0.
+/// Answers one request; none for acks=0. All is appended before anything is waited for: the connection's next request
+/// may come meanwhile.
 pub async fn handle(call: &Call, request: ProduceRequest) -> Option<ProduceResponse> {
     let view = call.broker.view();
     let acks = request.acks;

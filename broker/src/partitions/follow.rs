@@ -2,14 +2,17 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use bytes::Bytes;
 use milena_crds::partition::{Member, PartitionKey};
+use milena_protocol::Records;
 use milena_replication::{Answer, Change, FollowerFetch, FollowerStep, Outcome, Refusal, Served};
 use milena_storage::{Log, StorageError};
 use tracing::{debug, info, warn};
 
-use super::{Partition, Waiter, exchanges::FollowerSlot, log_view::Seen};
+use super::{Partition, Waiter, exchanges::FollowerSlot, log_view::Seen, read::left_in_file};
 use crate::clock;
+
+/// Records of up to so many bytes are brought into memory for a follower: few calls cost less than no copy.
+const FOLLOWERS_IN_MEMORY: usize = 32 * 1024;
 
 /// What a follower did with an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,12 +60,30 @@ impl Partition {
         self.is_leader() && self.state.load().leader_epoch == epoch
     }
 
-    /// Records for a follower, up to the log's end.
+    /// Records for a follower, up to the log's end, and the offset that it asks for when it has them; none where there
+    /// are fewer than `at_least` bytes. Many of them stay in their file.
     ///
     /// # Errors
     /// What the log says.
-    pub fn read_for_follower(&self, offset: i64, max_bytes: usize) -> Result<Bytes, StorageError> {
-        Ok(self.reader().read(offset, max_bytes, i64::MAX, true)?.bytes)
+    pub fn read_for_follower(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+        at_least: usize,
+    ) -> Result<Option<(Records, i64)>, StorageError> {
+        let reader = self.reader();
+        let located = reader.locate_for_follower(offset, max_bytes)?;
+        let Some(slice) = located.filter(|slice| slice.len >= at_least) else { return Ok(None) };
+        let next_offset = slice.next_offset;
+        if slice.len > FOLLOWERS_IN_MEMORY {
+            return Ok(Some((left_in_file(slice), next_offset)));
+        }
+        if let Ok(Some(bytes)) = slice.read() {
+            return Ok(Some((Records::Memory(bytes), next_offset)));
+        }
+        // Truncated meanwhile, or broken: the careful way says which.
+        reader.read(offset, max_bytes, i64::MAX, true)?;
+        Ok(None)
     }
 
     /// Has a follower told of what comes here.

@@ -179,8 +179,7 @@ impl Partition {
             return Ok(Records::NONE);
         };
         if slice.len > limits.in_memory.max(ALWAYS_IN_MEMORY) {
-            let FileSlice { file, position, len, changes, seen, .. } = slice;
-            return Ok(Records::File(FileRange::new(file, position, len, &changes, seen)));
+            return Ok(left_in_file(slice));
         }
         match slice.read() {
             Ok(Some(bytes)) => Ok(Records::Memory(bytes)),
@@ -393,6 +392,12 @@ impl Partition {
         }
         Ok(self.reader().epoch_end_offset(epoch).map_or((-1, -1), |end| (end.epoch, end.end_offset)))
     }
+}
+
+/// Records that are sent from their file.
+pub(super) fn left_in_file(slice: FileSlice) -> Records {
+    let FileSlice { file, position, len, changes, seen, .. } = slice;
+    Records::File(FileRange::new(file, position, len, &changes, seen))
 }
 
 /// Of replicas and their log ends the one that has come furthest and has `offset`; of several the first by number.

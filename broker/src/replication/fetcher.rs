@@ -76,6 +76,8 @@ pub struct Fetcher {
 struct Followed {
     partition: Arc<Partition>,
     asked: Option<FollowerFetch>,
+    /// Records came before those that lie between had been taken: the leader has to be asked as if for the first time.
+    anew: bool,
 }
 
 /// Why an exchange has ended in order.
@@ -144,8 +146,11 @@ impl Fetcher {
                     self.next
                 });
                 let followed = self.followed.entry(number);
-                let followed =
-                    followed.or_insert_with(|| Followed { partition: partition.clone(), asked: None });
+                let followed = followed.or_insert_with(|| Followed {
+                    partition: partition.clone(),
+                    asked: None,
+                    anew: false,
+                });
                 followed.partition = partition;
                 self.due.push(number);
             }
@@ -212,7 +217,11 @@ impl Fetcher {
                         self.take(command);
                     }
                 }
-                frame = timeout(SILENCE, frames.next(read)) => self.hear(frame??)?,
+                frame = timeout(SILENCE, frames.next(read)) => {
+                    if self.hear(frame??)? == 0 {
+                        frames.let_go();
+                    }
+                }
                 () = self.flushed.woken(), if !self.flushing.is_empty() => self.due.extend(self.flushing.drain()),
                 () = sleep_until(retry_at), if !nothing_failed => self.due.extend(self.failed.drain()),
             }
@@ -237,6 +246,9 @@ impl Fetcher {
             let next = one.partition.next_fetch().filter(|(leader, _)| *leader == self.leader);
             let next = next.map(|(_, fetch)| fetch);
             let (topic, partition) = (one.partition.topic_id, one.partition.index);
+            if std::mem::take(&mut one.anew) {
+                asks.push(number, &Ask::Leave);
+            }
             match next {
                 Some(fetch) => asks.push(number, &Ask::Fetch { topic, partition, fetch }),
                 None if one.asked.is_some() => asks.push(number, &Ask::Leave),
@@ -253,14 +265,28 @@ impl Fetcher {
         Ok(())
     }
 
-    /// Takes in what the leader says.
-    fn hear(&mut self, frame: Bytes) -> io::Result<()> {
-        for told in wire::decode_answers(frame).map_err(super::session::invalid)? {
-            let Some(one) = self.followed.get(&told.slot) else { continue };
+    /// Takes in what the leader says; of how many partitions.
+    fn hear(&mut self, frame: Bytes) -> io::Result<usize> {
+        let all = wire::decode_answers(frame).map_err(super::session::invalid)?;
+        let count = all.len();
+        for told in all {
+            let Some(one) = self.followed.get_mut(&told.slot) else { continue };
             let matches = |asked: &FollowerFetch| {
                 (asked.leader_epoch, asked.offset) == (told.leader_epoch, told.offset)
             };
-            let Some(asked) = one.asked.filter(matches) else { continue };
+            let Some(asked) = one.asked.filter(matches) else {
+                let is_ahead = |asked: FollowerFetch| {
+                    asked.leader_epoch == told.leader_epoch && asked.offset < told.offset
+                };
+                // What was between is not there: the leader does not know that.
+                if !told.records.is_empty() && one.asked.is_some_and(is_ahead) {
+                    one.anew = true;
+                    if !self.failed.contains(&told.slot) {
+                        self.due.push(told.slot);
+                    }
+                }
+                continue;
+            };
             match one.partition.take_answer(&asked, &told.answer, &told.records) {
                 Taken::Again => self.due.push(told.slot),
                 Taken::Failed => {
@@ -272,6 +298,6 @@ impl Fetcher {
                 Taken::Nothing => {}
             }
         }
-        Ok(())
+        Ok(count)
     }
 }

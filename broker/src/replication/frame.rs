@@ -21,7 +21,14 @@ impl Frames {
         Frames { buffer: BytesMut::new(), limit }
     }
 
-    /// The next frame.
+    /// Lets the buffer go, which is kept for the next frame otherwise: an idle exchange holds none.
+    pub fn let_go(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
+    }
+
+    /// The next frame. Its memory serves for later ones once it is dropped.
     ///
     /// # Errors
     /// `UnexpectedEof` where the other side has closed, `InvalidData` for a length beyond the limit.
@@ -38,12 +45,7 @@ impl Frames {
                     }
                     let whole = length + 4;
                     if self.buffer.len() >= whole {
-                        let frame = self.buffer.split_to(whole).freeze().slice(4..);
-                        if self.buffer.is_empty() {
-                            // An idle exchange holds no buffer.
-                            self.buffer = BytesMut::new();
-                        }
-                        return Ok(frame);
+                        return Ok(self.buffer.split_to(whole).freeze().slice(4..));
                     }
                     whole - self.buffer.len()
                 }

@@ -9,11 +9,12 @@ use std::{
 
 use bytes::Bytes;
 use milena_crds::partition::Member;
+use milena_protocol::{Records, ResponseFrame};
 use milena_replication::{Answer, FollowerFetch, Refusal};
 use milena_storage::StorageError;
 use parking_lot::Mutex;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::AsyncRead,
     net::TcpStream,
     sync::{Notify, watch},
     time::sleep,
@@ -24,19 +25,26 @@ use uuid::Uuid;
 use super::{
     frame::{self, Frames},
     suspicion,
-    wire::{self, Answers, Ask, Hello, MAX_SLOTS, Told, WireError},
+    wire::{self, Ask, Hello, MAX_SLOTS, Told, WireError},
 };
 use crate::{
     node::Broker,
     partitions::{FollowerSlot, Partition, Signal},
+    server,
 };
 
 /// An exchange with nothing to say says so this often, and high watermarks with it.
 const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
 /// A broker that stops serves its followers for so long yet.
 const LAST_RECORDS: Duration = Duration::from_millis(300);
+/// Answers of one partition that are on their way at a time: while the follower writes one, the next one comes.
+const ON_THEIR_WAY: usize = 4;
+/// Fewer bytes than this wait for the follower to have what is on its way: it gets all that has gathered then.
+const AHEAD: usize = 256 * 1024;
 /// Longest frame that a follower sends.
 const MAX_ASKS: usize = 1024 * 1024;
+/// The buffer of a longer one is not kept.
+const USUAL_ASKS: usize = 64 * 1024;
 
 /// One follower's exchange.
 pub struct Session {
@@ -61,6 +69,8 @@ struct Slot {
     partition: Option<Arc<Partition>>,
     news: Arc<FollowerSlot>,
     state: State,
+    /// Where answers end that were sent since that fetch, oldest first.
+    sent: VecDeque<i64>,
     /// The high watermark that the follower was told last.
     told: i64,
 }
@@ -82,13 +92,13 @@ enum State {
 /// # Errors
 /// What ended it.
 pub async fn serve(
-    stream: TcpStream,
+    mut stream: TcpStream,
     hello: Bytes,
     broker: Arc<Broker>,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let hello = Hello::decode(hello).map_err(invalid)?;
-    let (mut read, mut write) = stream.into_split();
+    let (mut read, mut write) = stream.split();
     frame::write(&mut write, &[wire::encode_welcome(broker.id).freeze()]).await?;
     if hello.leader != broker.id {
         info!(
@@ -107,7 +117,7 @@ pub async fn serve(
     broker.replication.add_session(hello.follower.broker, &session);
     let ended = tokio::select! {
         ended = session.listen(&broker, &mut read) => ended,
-        ended = session.speak(&broker, &mut write) => ended,
+        ended = session.speak(&broker, write.as_ref()) => ended,
         () = session.close.notified() => return Ok(()),
         () = stopped(&mut stop) => return Ok(()),
     };
@@ -140,8 +150,12 @@ impl Session {
         let mut frames = Frames::new(MAX_ASKS);
         loop {
             let frame = frames.next(socket).await?;
+            let length = frame.len();
             for (number, ask) in wire::decode_asks(frame, self.follower).map_err(invalid)? {
                 self.take(broker, number, ask)?;
+            }
+            if length > USUAL_ASKS {
+                frames.let_go();
             }
         }
     }
@@ -158,13 +172,21 @@ impl Session {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "too many partitions in one exchange"));
         }
         let news = || Arc::new(FollowerSlot::new(number, self.signal.clone()));
-        let new =
-            || Slot { topic, index, fetch, partition: None, news: news(), state: State::Parked, told: -1 };
+        let new = || Slot {
+            topic,
+            index,
+            fetch,
+            partition: None,
+            news: news(),
+            state: State::Parked,
+            sent: VecDeque::new(),
+            told: -1,
+        };
         let slot = slots.by_number.entry(number).or_insert_with(new);
         if (slot.topic, slot.index) != (topic, index) {
             *slot = new();
         }
-        slot.fetch = fetch;
+        slot.has(&fetch);
         slot.weigh(broker);
         if slot.partition.is_none() {
             slots.unplaced.push(number);
@@ -172,7 +194,7 @@ impl Session {
         Ok(())
     }
 
-    async fn speak(&self, broker: &Broker, socket: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+    async fn speak(&self, broker: &Broker, socket: &TcpStream) -> io::Result<()> {
         let mut views = broker.view_changes();
         let mut backlog = VecDeque::new();
         loop {
@@ -184,9 +206,8 @@ impl Session {
                     () = sleep(SIGN_OF_LIFE) => alive = true,
                 }
             }
-            let (count, pieces) = self.next_frame(broker, &mut backlog);
-            if count > 0 || alive {
-                frame::write(socket, &pieces).await?;
+            if let Some(frame) = self.next_frame(broker, &mut backlog, alive)? {
+                server::write(socket, frame, broker).await?;
             }
         }
     }
@@ -202,34 +223,61 @@ impl Session {
         });
     }
 
-    /// What is to be said, within the limit of one frame; the rest stays in the backlog.
-    fn next_frame(&self, broker: &Broker, backlog: &mut VecDeque<u32>) -> (usize, Vec<Bytes>) {
+    /// What is to be said, within the limit of one frame; the rest stays in the backlog. `alive`: a frame without
+    /// anything, too.
+    fn next_frame(
+        &self,
+        broker: &Broker,
+        backlog: &mut VecDeque<u32>,
+        alive: bool,
+    ) -> io::Result<Option<ResponseFrame>> {
         backlog.extend(self.signal.take());
         let config = broker.config();
         let mut slots = self.slots.lock();
-        let (mut answers, mut count) = (Answers::default(), 0);
-        while answers.len() < config.replica_response_bytes {
+        let (mut all, mut len) = (Vec::new(), 0);
+        while len < config.replica_response_bytes {
             let Some(number) = backlog.pop_front() else { break };
             let Some(slot) = slots.by_number.get_mut(&number) else { continue };
-            let left = config.replica_response_bytes - answers.len();
+            let left = config.replica_response_bytes - len;
             if let Some(told) = slot.tell(broker, number, left.min(config.replica_fetch_bytes)) {
-                answers.push(told);
-                count += 1;
+                len += told.len();
+                all.push(told);
             }
         }
-        (count, answers.finish())
+        if all.is_empty() && !alive {
+            return Ok(None);
+        }
+        wire::encode_answers(all).map(Some).map_err(io::Error::other)
     }
 }
 
 impl Slot {
+    /// The follower has everything below that offset. It asks for what it was sent already only where it could not use
+    /// that.
+    fn has(&mut self, fetch: &FollowerFetch) {
+        let at = self.sent.iter().position(|end| *end == fetch.offset);
+        match at.filter(|_| fetch.leader_epoch == self.fetch.leader_epoch) {
+            Some(at) => drop(self.sent.drain(..=at)),
+            None => self.sent.clear(),
+        }
+        self.fetch = *fetch;
+    }
+
+    /// Where the next answer begins.
+    fn next_offset(&self) -> i64 {
+        self.sent.back().copied().unwrap_or(self.fetch.offset)
+    }
+
     /// Judges the follower's fetch, where this broker leads.
     fn weigh(&mut self, broker: &Broker) {
         self.state = State::Parked;
         let Some(partition) = broker.view().hosted.partition(self.topic, self.index).cloned() else {
             self.partition = None;
+            self.sent.clear();
             return;
         };
         if self.partition.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &partition)) {
+            self.sent.clear();
             // Before the log is looked at: an append in between is not missed.
             partition.add_exchange(&self.news);
             self.partition = Some(partition.clone());
@@ -239,16 +287,17 @@ impl Slot {
             broker.replication.look_at(&partition);
         }
         match served.answer {
-            Answer::Refused(Refusal::NotLeader | Refusal::HigherEpoch { .. }) => {}
+            Answer::Refused(Refusal::NotLeader | Refusal::HigherEpoch { .. }) => self.sent.clear(),
             Answer::Records { high_watermark, .. } => {
                 self.state = State::Ready;
-                if self.fetch.offset < partition.reader().log_end_offset() {
+                if self.next_offset() < partition.reader().log_end_offset() {
                     self.news.urgent();
                 } else if self.told != high_watermark {
                     self.news.queue();
                 }
             }
             answer => {
+                self.sent.clear();
                 self.state = State::Say(answer);
                 self.news.urgent();
             }
@@ -256,15 +305,15 @@ impl Slot {
     }
 
     /// What is to be said of this partition now, if anything is.
-    fn tell(&mut self, broker: &Broker, number: u32, max_bytes: usize) -> Option<Told> {
+    fn tell(&mut self, broker: &Broker, number: u32, max_bytes: usize) -> Option<Told<Records>> {
         self.news.taken();
-        let FollowerFetch { leader_epoch, offset, .. } = self.fetch;
+        let (leader_epoch, offset) = (self.fetch.leader_epoch, self.next_offset());
         let told = |answer, records| Told { slot: number, leader_epoch, offset, answer, records };
         match self.state {
             State::Told => return None,
             State::Say(answer) => {
                 self.state = State::Told;
-                return Some(told(answer, Bytes::new()));
+                return Some(told(answer, Records::NONE));
             }
             State::Parked => {
                 self.weigh(broker);
@@ -279,9 +328,16 @@ impl Slot {
         }
         let high_watermark = partition.high_watermark();
         let log_start = partition.reader().log_start_offset();
-        let records = match partition.read_for_follower(offset, max_bytes) {
-            Ok(records) => records,
+        let at_least = match self.sent.is_empty() {
+            true => 0,
+            // Behind a gap the follower asks for another offset than the next one that there is.
+            false if partition.config().log.cleanup_compact => usize::MAX,
+            false => AHEAD.min(max_bytes),
+        };
+        let found = match partition.read_for_follower(offset, max_bytes, at_least) {
+            Ok(found) => found,
             Err(StorageError::OffsetOutOfRange { .. }) => {
+                self.sent.clear();
                 self.weigh(broker);
                 return None;
             }
@@ -296,13 +352,19 @@ impl Slot {
             self.state = State::Parked;
             return None;
         }
-        if records.is_empty() && high_watermark == self.told {
+        if found.is_none() && high_watermark == self.told {
             return None;
         }
         self.told = high_watermark;
-        if !records.is_empty() {
-            self.state = State::Told;
-        }
+        let records = found.map_or(Records::NONE, |(records, next_offset)| {
+            self.sent.push_back(next_offset);
+            if self.sent.len() >= ON_THEIR_WAY {
+                self.state = State::Told;
+            } else if next_offset < partition.reader().log_end_offset() {
+                self.news.urgent();
+            }
+            records
+        });
         Some(told(Answer::Records { high_watermark, log_start }, records))
     }
 }

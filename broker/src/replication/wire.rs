@@ -13,6 +13,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut, TryGetError};
 use milena_crds::partition::{Generation, Member};
+use milena_protocol::{EncodeError, FrameWriter, Records, ResponseFrame};
 use milena_replication::{Answer, FollowerFetch, Refusal};
 use uuid::Uuid;
 
@@ -30,6 +31,8 @@ const REFUSED: u8 = 0;
 const DIVERGING: u8 = 1;
 const STARTS_LATER: u8 = 2;
 const RECORDS: u8 = 3;
+/// Bytes of an answer without its records, at most.
+const ANSWER: usize = 37;
 
 /// Why a frame is not understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -186,83 +189,67 @@ pub fn decode_asks(mut frame: Bytes, replica: Member) -> Result<Vec<(u32, Ask)>,
     Ok(asks)
 }
 
-/// What a leader says of one partition.
+/// What a leader says of one partition; `R` is where the records are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct Told<R> {
     pub slot: u32,
     /// Leader epoch and offset of the fetch that is answered.
     pub leader_epoch: i32,
     pub offset: i64,
     pub answer: Answer,
-    pub records: Bytes,
+    pub records: R,
 }
 
-/// Writes what a leader says. Records are not copied.
-#[derive(Debug)]
-pub struct Answers {
-    pieces: Vec<Bytes>,
-    head: BytesMut,
-    count: u32,
-    len: usize,
-}
-
-impl Default for Answers {
-    fn default() -> Answers {
-        Answers { pieces: vec![Bytes::new()], head: BytesMut::new(), count: 0, len: 0 }
-    }
-}
-
-impl Answers {
-    /// Bytes so far.
+impl Told<Records> {
+    /// About how many bytes it takes in a frame.
     pub fn len(&self) -> usize {
-        self.len + self.head.len()
+        ANSWER + self.records.len()
     }
+}
 
-    pub fn push(&mut self, told: Told) {
-        self.count += 1;
-        self.head.put_u32(told.slot);
-        self.head.put_i32(told.leader_epoch);
-        self.head.put_i64(told.offset);
+/// The frame of what a leader says, with its length. Records stay where they are, unless they are few.
+///
+/// # Errors
+/// It is too long for a frame.
+pub fn encode_answers(all: Vec<Told<Records>>) -> Result<ResponseFrame, EncodeError> {
+    let mut frame = FrameWriter::default();
+    frame.tail().put_u32(u32::try_from(all.len()).unwrap_or(u32::MAX));
+    for told in all {
+        let head = frame.tail();
+        head.put_u32(told.slot);
+        head.put_i32(told.leader_epoch);
+        head.put_i64(told.offset);
         match told.answer {
-            Answer::Refused(_) => self.head.put_u8(REFUSED),
+            Answer::Refused(_) => head.put_u8(REFUSED),
             Answer::Diverging { epoch, end_offset } => {
-                self.head.put_u8(DIVERGING);
-                self.head.put_i32(epoch);
-                self.head.put_i64(end_offset);
+                head.put_u8(DIVERGING);
+                head.put_i32(epoch);
+                head.put_i64(end_offset);
             }
             Answer::StartsLater { log_start } => {
-                self.head.put_u8(STARTS_LATER);
-                self.head.put_i64(log_start);
+                head.put_u8(STARTS_LATER);
+                head.put_i64(log_start);
             }
             Answer::Records { high_watermark, log_start } => {
-                self.head.put_u8(RECORDS);
-                self.head.put_i64(high_watermark);
-                self.head.put_i64(log_start);
-                self.head.put_u32(u32::try_from(told.records.len()).unwrap_or(u32::MAX));
-                if !told.records.is_empty() {
-                    let head = self.head.split().freeze();
-                    self.len += head.len() + told.records.len();
-                    self.pieces.push(head);
-                    self.pieces.push(told.records);
+                head.put_u8(RECORDS);
+                head.put_i64(high_watermark);
+                head.put_i64(log_start);
+                head.put_u32(u32::try_from(told.records.len()).unwrap_or(u32::MAX));
+                match told.records {
+                    Records::Memory(bytes) => frame.put_memory(bytes),
+                    Records::Pieces { pieces, .. } => {
+                        pieces.into_iter().for_each(|piece| frame.put_memory(piece));
+                    }
+                    Records::File(range) => frame.put_file(range),
                 }
             }
         }
     }
-
-    /// The frame in pieces, without its length; the first one is the count.
-    pub fn finish(mut self) -> Vec<Bytes> {
-        if let Some(first) = self.pieces.first_mut() {
-            *first = Bytes::copy_from_slice(&self.count.to_be_bytes());
-        }
-        if !self.head.is_empty() {
-            self.pieces.push(self.head.freeze());
-        }
-        self.pieces
-    }
+    frame.into_frame()
 }
 
 /// Reads what a leader says.
-pub fn decode_answers(mut frame: Bytes) -> Result<Vec<Told>, WireError> {
+pub fn decode_answers(mut frame: Bytes) -> Result<Vec<Told<Bytes>>, WireError> {
     let count = frame.try_get_u32()?;
     let mut all = Vec::new();
     for _ in 0..count {
@@ -294,10 +281,25 @@ pub fn decode_answers(mut frame: Bytes) -> Result<Vec<Told>, WireError> {
 
 #[cfg(test)]
 mod tests {
+    use milena_protocol::FramePiece;
+
     use super::*;
 
-    fn joined(pieces: Vec<Bytes>) -> Bytes {
-        pieces.concat().into()
+    /// The frame as a follower gets it, without its length.
+    fn encoded(all: &[Told<Bytes>]) -> Bytes {
+        let placed = all.iter().cloned().map(|Told { slot, leader_epoch, offset, answer, records }| {
+            let records = Records::Memory(records);
+            Told { slot, leader_epoch, offset, answer, records }
+        });
+        let mut frame = encode_answers(placed.collect()).unwrap();
+        let mut bytes = BytesMut::new();
+        while let Some(piece) = frame.pop_piece() {
+            let FramePiece::Memory(piece) = piece else { panic!("all is in memory") };
+            bytes.extend_from_slice(&piece);
+        }
+        let length = bytes.split_to(4).get_u32();
+        assert_eq!(usize::try_from(length).unwrap(), bytes.len());
+        bytes.freeze()
     }
 
     fn member() -> Member {
@@ -332,18 +334,17 @@ mod tests {
             answer,
             records: Bytes::from_static(records.as_bytes()),
         });
-        let mut written = Answers::default();
-        told.iter().for_each(|told| written.push(told.clone()));
-        assert_eq!(decode_answers(joined(written.finish())).unwrap(), told);
-        assert_eq!(decode_answers(joined(Answers::default().finish())).unwrap(), []);
+        assert_eq!(decode_answers(encoded(&told)).unwrap(), told);
+        assert_eq!(decode_answers(encoded(&[])).unwrap(), []);
+        let large = Told { records: Bytes::from(vec![7; 100_000]), ..told[2].clone() };
+        let all = [told[2].clone(), large, told[0].clone()];
+        assert_eq!(decode_answers(encoded(&all)).unwrap(), all);
     }
 
     #[test]
     fn every_cut_is_noticed_and_a_count_reserves_nothing() {
-        let mut written = Answers::default();
         let answer = Answer::Records { high_watermark: 8, log_start: 1 };
-        written.push(Told { slot: 1, leader_epoch: 4, offset: 9, answer, records: "abc".into() });
-        let whole = joined(written.finish());
+        let whole = encoded(&[Told { slot: 1, leader_epoch: 4, offset: 9, answer, records: "abc".into() }]);
         for end in 0..whole.len() {
             assert_eq!(decode_answers(whole.slice(..end)), Err(WireError::Short), "{end}");
         }

@@ -1,9 +1,10 @@
 //! One connection: a request is read, answered and written before the next one is looked at, so that answers
-//! leave in the order of their requests. What the client sends meanwhile waits in the socket.
+//! leave in the order of their requests. What the client sends meanwhile waits in the socket. Produce requests that
+//! wait for their acknowledgement do so side by side.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, task::Poll, time::Duration};
 
-use futures::FutureExt;
+use futures::{FutureExt, poll};
 use milena_crds::inquiry;
 use milena_protocol::ResponseFrame;
 use parking_lot::Mutex;
@@ -11,11 +12,12 @@ use tokio::{
     io::Interest,
     net::TcpStream,
     sync::watch,
-    time::{Instant, sleep, timeout},
+    time::{Instant, error::Elapsed, sleep, timeout},
 };
 
 use super::{
     frames::{Frame, FrameLimits, FrameReader},
+    pipeline::Pipeline,
     send,
 };
 use crate::{api, node::Broker, replication, reports};
@@ -38,6 +40,18 @@ pub struct Peer {
     pub software: Mutex<Option<(String, String)>>,
 }
 
+/// What a connection waits for.
+enum Event {
+    /// The oldest request that waited has its answer.
+    Answer(api::Answer),
+    /// A request, or why there is none.
+    Frame(Result<io::Result<Option<Frame>>, Elapsed>),
+    /// The broker stops.
+    Stop,
+    /// A request takes long.
+    Long,
+}
+
 /// Serves one connection to its end.
 ///
 /// # Errors
@@ -51,41 +65,85 @@ pub async fn run(
     stream.set_nodelay(true)?;
     let peer = Arc::new(Peer { remote, local: stream.local_addr()?, software: Mutex::new(None) });
     let mut reader = FrameReader::default();
-    loop {
+    let mut pipeline = Pipeline::default();
+    // Nothing more is read: what waits is answered yet.
+    let mut ends = false;
+    while !ends || !pipeline.is_empty() {
         let config = broker.config();
         let may = FrameLimits { bytes: config.max_frame_bytes, progress: config.request_progress };
         let next = reader.next(&stream, &broker.limits, may);
-        let frame = tokio::select! {
+        let event = tokio::select! {
             biased;
-            frame = timeout(config.max_idle, next) => match frame {
-                Ok(frame) => frame?,
-                Err(_) => return Err(idle(config.max_idle)),
-            },
-            () = super::stopped(&mut stop) => return Ok(()),
+            answer = pipeline.next() => Event::Answer(answer),
+            frame = timeout(config.max_idle, next), if !ends && pipeline.has_room() => Event::Frame(frame),
+            () = super::stopped(&mut stop), if !ends => Event::Stop,
+            () = sleep(STILL_THERE), if !pipeline.is_empty() => Event::Long,
         };
-        let Some(frame) = frame else { return mid_frame(&reader) };
-        if replication::is_exchange(&frame.bytes) {
-            return replication::serve(stream, frame.bytes, broker, stop).await;
+        match event {
+            Event::Answer(reply) => send_reply(&stream, &broker, reply).await?,
+            Event::Frame(Ok(frame)) => match frame? {
+                Some(frame) if replication::is_exchange(&frame.bytes) => {
+                    return replication::serve(stream, frame.bytes, broker, stop).await;
+                }
+                Some(frame) => take(&stream, &peer, &broker, &mut pipeline, frame).await?,
+                None => ends = true,
+            },
+            Event::Frame(Err(_)) if pipeline.is_empty() => return Err(idle(config.max_idle)),
+            Event::Frame(Err(_)) => {}
+            Event::Stop => return drain(&stream, &broker, &mut pipeline).await,
+            Event::Long => {
+                if is_closed(&stream) {
+                    return Ok(());
+                }
+            }
         }
-        if inquiry::is_question(&frame.bytes) {
-            let answer = reports::answer(&broker, &frame.bytes);
-            write_plain(&stream, &answer.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?)
-                .await?;
-            continue;
+    }
+    mid_frame(&reader)
+}
+
+/// Takes one request: answers it, or has it wait while the next one is read.
+async fn take(
+    stream: &TcpStream,
+    peer: &Arc<Peer>,
+    broker: &Arc<Broker>,
+    pipeline: &mut Pipeline,
+    frame: Frame,
+) -> io::Result<()> {
+    if !api::is_produce(&frame.bytes) {
+        drain(stream, broker, pipeline).await?;
+        return match inquiry::is_question(&frame.bytes) {
+            true => answer_inquiry(stream, broker, &frame.bytes).await,
+            false => answer(stream, peer, broker, frame).await,
+        };
+    }
+    let mut reply = api::answer(broker, peer, frame.bytes, frame.buffer);
+    match poll!(&mut reply) {
+        Poll::Ready(reply) if pipeline.is_empty() => send_reply(stream, broker, reply).await,
+        Poll::Ready(reply) => {
+            pipeline.push_answered(reply);
+            Ok(())
         }
-        if !answer(&stream, &peer, &broker, frame).await? {
-            return Ok(());
+        Poll::Pending => {
+            pipeline.push(reply, frame.memory);
+            Ok(())
         }
     }
 }
 
-/// Answers one request; false where the client went away meanwhile.
-async fn answer(
-    stream: &TcpStream,
-    peer: &Arc<Peer>,
-    broker: &Arc<Broker>,
-    frame: Frame,
-) -> io::Result<bool> {
+/// Answers all that wait.
+async fn drain(stream: &TcpStream, broker: &Broker, pipeline: &mut Pipeline) -> io::Result<()> {
+    while !pipeline.is_empty() {
+        tokio::select! {
+            biased;
+            reply = pipeline.next() => send_reply(stream, broker, reply).await?,
+            () = sleep(STILL_THERE) => if is_closed(stream) { return Err(io::ErrorKind::ConnectionReset.into()) },
+        }
+    }
+    Ok(())
+}
+
+/// Answers one request.
+async fn answer(stream: &TcpStream, peer: &Arc<Peer>, broker: &Arc<Broker>, frame: Frame) -> io::Result<()> {
     let _memory = frame.memory;
     if api::may_be_large(&frame.bytes) {
         // While answers that wait take all the memory there is for them, no other large one is made.
@@ -96,12 +154,22 @@ async fn answer(
         tokio::select! {
             biased;
             reply = &mut reply => break reply,
-            () = sleep(STILL_THERE) => if is_closed(stream) { return Ok(false) },
+            () = sleep(STILL_THERE) => if is_closed(stream) { return Err(io::ErrorKind::ConnectionReset.into()) },
         }
     };
+    send_reply(stream, broker, reply).await
+}
+
+/// Answers an operator that asks how far this broker's logs go.
+async fn answer_inquiry(stream: &TcpStream, broker: &Broker, question: &[u8]) -> io::Result<()> {
+    let answer = reports::answer(broker, question);
+    write_plain(stream, &answer.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?).await
+}
+
+async fn send_reply(stream: &TcpStream, broker: &Broker, reply: api::Answer) -> io::Result<()> {
     match reply {
-        Ok(Some(frame)) => write(stream, frame, broker).await.map(|()| true),
-        Ok(None) => Ok(true),
+        Ok(Some(frame)) => write(stream, frame, broker).await,
+        Ok(None) => Ok(()),
         Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
     }
 }
@@ -124,7 +192,10 @@ async fn write_plain(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Writes a frame, and lets other tasks go on from time to time.
-async fn write(stream: &TcpStream, mut frame: ResponseFrame, broker: &Broker) -> io::Result<()> {
+///
+/// # Errors
+/// What the socket or a file says, or that the other side reads nothing.
+pub async fn write(stream: &TcpStream, mut frame: ResponseFrame, broker: &Broker) -> io::Result<()> {
     let mut at_once = 0;
     let mut waits = None;
     // What is before and behind records in files goes into the same packets.

@@ -4,6 +4,7 @@ mod connection;
 mod frames;
 mod limits;
 mod memory;
+mod pipeline;
 mod send;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -15,7 +16,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-pub use connection::Peer;
+pub use connection::{Peer, write};
 pub use limits::Limits;
 
 use crate::node::Broker;

@@ -13,6 +13,7 @@ mod support;
 use std::{
     fs,
     os::unix::fs::FileExt,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -214,6 +215,50 @@ fn a_follower_takes_offsets_and_epochs_as_they_come() {
     assert!(matches!(log.append_as_follower(&damaged, NOW), Err(StorageError::Records(_))));
     assert_eq!(log.append_as_follower(&sent[..40], NOW).unwrap(), None);
     assert_eq!(log.log_end_offset(), 10);
+}
+
+/// What a leader sends goes to a follower's segments as it would batch by batch, whatever is wrong behind it.
+#[test]
+fn many_batches_at_once_are_as_many_one_by_one() {
+    let old = NOW - 10_000_000;
+    let config = Arc::new(LogConfig {
+        segment_bytes: 1000,
+        segment_ms: 60_000,
+        index_interval_bytes: 100,
+        index_size_max_bytes: 64,
+        ..LogConfig::default()
+    });
+    // Segments end because they are full, because their index is, and because of their age.
+    let batches: Vec<Vec<u8>> = (0..60)
+        .map(|index: u8| {
+            let value = vec![index; if index < 30 { 10 } else { usize::from(index) * 7 }];
+            let at = if index % 20 == 19 { old } else { NOW };
+            placed(&batch(at, &[&value]), i64::from(index), i32::from(index / 25))
+        })
+        .collect();
+    let (one, all) = (scratch(), scratch());
+    let mut log = Log::create(one.path(), None, config.clone(), NOW).unwrap();
+    for batch in &batches {
+        log.append_as_follower(batch, NOW).unwrap();
+    }
+    drop(log);
+    let mut log = Log::create(all.path(), None, config.clone(), NOW).unwrap();
+    let mut damaged = batches[59].clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    let sent = [batches[..59].concat(), damaged].concat();
+    assert!(matches!(log.append_as_follower(&sent, NOW), Err(StorageError::Records(_))));
+    assert_eq!(log.log_end_offset(), 59, "what came before the bad one is there");
+    log.append_as_follower(&batches[59], NOW).unwrap();
+    drop(log);
+    let names = |dir: &Path| names(dir, ".log");
+    assert!(names(one.path()).len() > 5);
+    assert_eq!(names(all.path()), names(one.path()));
+    for name in names(one.path()) {
+        assert_eq!(fs::read(all.path().join(&name)).unwrap(), fs::read(one.path().join(&name)).unwrap());
+    }
+    let (log, report) = open(all.path(), &config, start(OpenMode::Recover, 0, 0));
+    assert!(!report.lost_bytes());
+    assert_eq!(read_all(&log, 0, 300), batches.concat());
 }
 
 #[test]

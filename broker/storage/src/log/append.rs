@@ -103,8 +103,9 @@ impl Log {
         Ok(self.info(header, placed.base_offset, placed.last_offset(), header.max_timestamp, false))
     }
 
-    /// Appends batches as a leader sent them, with their offsets and leader epochs. Checksums are verified; a
-    /// batch that the buffer cuts short is left out, with all behind it. The answer is none if no batch is whole.
+    /// Appends batches as a leader sent them, with their offsets and leader epochs: as many as fit into a segment by one
+    /// write. Checksums are verified; a batch that the buffer cuts short is left out, with all behind it. The answer is
+    /// none if no batch is whole.
     ///
     /// # Errors
     /// As [`Log::append`]; [`StorageError::UnexpectedOffset`] for batches that do not follow the log's end;
@@ -116,28 +117,99 @@ impl Log {
     ) -> Result<Option<AppendInfo>, StorageError> {
         self.shared.check_writable()?;
         let mut appended: Option<AppendInfo> = None;
-        for batch in Batches::new(bytes) {
-            let batch = match batch {
-                Ok(batch) => batch,
-                Err(RecordsError::Incomplete { .. }) => break,
-                Err(error) => return Err(error.into()),
-            };
-            batch.verify_crc()?;
-            let header = &batch.header;
-            let expected = self.log_end_offset();
-            if header.base_offset < expected || header.last_offset_delta < 0 {
-                return Err(StorageError::UnexpectedOffset { expected, got: header.base_offset });
+        let mut rest = bytes;
+        loop {
+            let (len, wrong) = self.good_run(rest);
+            if len > 0 {
+                let taken = self.append_run(rest.get(..len).unwrap_or_default(), now_ms, &mut appended)?;
+                rest = rest.get(taken..).unwrap_or_default();
+            } else if let Some(error) = wrong {
+                return Err(error);
+            } else {
+                self.ask_for_flush();
+                return Ok(appended);
             }
-            self.check_size(&batch)?;
-            self.roll_if_needed(header, to_u64(batch.bytes.len()), now_ms)?;
-            let position = self.write(batch.bytes, &[])?;
+        }
+    }
+
+    /// Bytes of the batches at the start of `bytes` that may follow the log's end and fit into the active segment, or of
+    /// the first one alone, and what is wrong with the one behind them, if something is.
+    fn good_run(&self, bytes: &[u8]) -> (usize, Option<StorageError>) {
+        let room = u64::from(self.config.segment_bytes).saturating_sub(self.active.size());
+        let mut expected = self.log_end_offset();
+        let mut batches = Batches::new(bytes);
+        let mut len = 0;
+        loop {
+            match batches.next() {
+                None | Some(Err(RecordsError::Incomplete { .. })) => return (len, None),
+                Some(Err(error)) => return (len, Some(error.into())),
+                Some(Ok(batch)) => {
+                    if len > 0 && to_u64(batches.position()) > room {
+                        return (len, None);
+                    }
+                    if let Err(error) = self.check_follows(&batch, expected) {
+                        return (len, Some(error));
+                    }
+                    expected = batch.header.next_offset();
+                    len = batches.position();
+                }
+            }
+        }
+    }
+
+    fn check_follows(&self, batch: &Batch<'_>, expected: i64) -> Result<(), StorageError> {
+        batch.verify_crc()?;
+        let header = &batch.header;
+        if header.base_offset < expected || header.last_offset_delta < 0 {
+            return Err(StorageError::UnexpectedOffset { expected, got: header.base_offset });
+        }
+        self.check_size(batch)
+    }
+
+    /// Appends batches that were checked, by one write. The answer is how many bytes of them: fewer where a new segment
+    /// is due before one of them.
+    fn append_run(
+        &mut self,
+        run: &[u8],
+        now_ms: i64,
+        appended: &mut Option<AppendInfo>,
+    ) -> Result<usize, StorageError> {
+        let first = Batch::parse(run)?;
+        self.roll_if_needed(&first.header, to_u64(first.bytes.len()), now_ms)?;
+        let position = self.write(run, &[])?;
+        let noted = self.note_run(run, position, now_ms, appended);
+        let end = self.active.size();
+        if end < position.saturating_add(to_u64(run.len())) {
+            // What is in the file behind the log's end must not be there when something else is written.
+            let cut = self.active.file().and_then(|file| {
+                fs::set_len(&file, end).map_err(|error| StorageError::io("cut", self.active.path(), error))
+            });
+            cut.inspect_err(|error| self.shared.poison(error))?;
+        }
+        noted.map(|()| usize::try_from(end.saturating_sub(position)).unwrap_or(usize::MAX))
+    }
+
+    /// Takes note of batches that were written at `position`, up to one before which a new segment is due.
+    fn note_run(
+        &mut self,
+        run: &[u8],
+        mut position: u64,
+        now_ms: i64,
+        appended: &mut Option<AppendInfo>,
+    ) -> Result<(), StorageError> {
+        for (index, batch) in Batches::new(run).enumerate() {
+            let batch = batch?;
+            let (header, len) = (&batch.header, to_u64(batch.bytes.len()));
+            if index > 0 && self.needs_roll(header, len, now_ms)? {
+                return Ok(());
+            }
             self.note(header, batch.bytes, position)?;
             self.publish(header, position);
+            position = position.saturating_add(len);
             let first = appended.map_or(header.base_offset, |info| info.base_offset);
-            appended = Some(self.info(header, first, header.last_offset(), header.max_timestamp, false));
+            *appended = Some(self.info(header, first, header.last_offset(), header.max_timestamp, false));
         }
-        self.ask_for_flush();
-        Ok(appended)
+        Ok(())
     }
 
     fn check_size(&self, batch: &Batch<'_>) -> Result<(), StorageError> {

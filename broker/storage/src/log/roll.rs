@@ -48,21 +48,31 @@ impl Log {
         len: u64,
         now_ms: i64,
     ) -> Result<(), StorageError> {
-        let size = self.active.size();
-        let far = next.last_offset().saturating_sub(self.active.base_offset) > i64::from(i32::MAX);
-        if size == 0 && !far {
-            return Ok(());
-        }
-        let max_index = self.config.index_size_max_bytes;
-        let full = size.saturating_add(len) > u64::from(self.config.segment_bytes)
-            || self.active.with_index(|index| Ok(index.is_full(max_index)))?;
-        if far || full || self.is_old(next.max_timestamp, now_ms)? {
+        if self.needs_roll(next, len, now_ms)? {
             // A segment begins where the one before ends, by which recovery sees that nothing is missing between.
             let end = self.log_end_offset();
             let near = next.last_offset().saturating_sub(end) <= i64::from(i32::MAX);
             self.roll_at(if near { end } else { next.base_offset }, now_ms)?;
         }
         Ok(())
+    }
+
+    /// Whether `next`, of so many bytes, begins a new segment.
+    pub(super) fn needs_roll(
+        &mut self,
+        next: &BatchHeader,
+        len: u64,
+        now_ms: i64,
+    ) -> Result<bool, StorageError> {
+        let size = self.active.size();
+        let far = next.last_offset().saturating_sub(self.active.base_offset) > i64::from(i32::MAX);
+        if size == 0 || far {
+            return Ok(far);
+        }
+        let max_index = self.config.index_size_max_bytes;
+        let full = size.saturating_add(len) > u64::from(self.config.segment_bytes)
+            || self.active.with_index(|index| Ok(index.is_full(max_index)))?;
+        Ok(full || self.is_old(next.max_timestamp, now_ms)?)
     }
 
     fn is_old(&mut self, next_timestamp: i64, now_ms: i64) -> Result<bool, StorageError> {

@@ -43,6 +43,8 @@ pub struct FileSlice {
     pub len: usize,
     /// Base offset of the first batch.
     pub first_batch_base_offset: i64,
+    /// The offset behind the last batch, or that of the batch that follows it, where compaction has left a gap.
+    pub next_offset: i64,
     /// Counts changes of bytes that were there: a truncation, before and after. Deletion and compaction change no
     /// file that is open.
     pub changes: Arc<AtomicU64>,
@@ -124,16 +126,38 @@ impl LogReader {
         up_to: i64,
         min_one_batch: bool,
     ) -> Result<Option<FileSlice>, StorageError> {
-        self.attempt(Some(offset), || self.try_locate(offset, max_bytes, up_to, min_one_batch))
+        let located =
+            self.attempt(Some(offset), || self.try_locate(offset, max_bytes, up_to, min_one_batch))?;
+        Ok(located.map(|(slice, reaches_end)| {
+            if reaches_end {
+                self.note_tail_reader();
+            }
+            slice
+        }))
     }
 
+    /// As [`LogReader::locate`] up to the log's end, at least one batch, for a follower: it is sent what is in files, and
+    /// nothing has to stay in memory for it.
+    ///
+    /// # Errors
+    /// As [`LogReader::read`].
+    pub fn locate_for_follower(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+    ) -> Result<Option<FileSlice>, StorageError> {
+        let located = self.attempt(Some(offset), || self.try_locate(offset, max_bytes, i64::MAX, true))?;
+        Ok(located.map(|(slice, _)| slice))
+    }
+
+    /// And whether the slice reaches up to the end of the log.
     fn try_locate(
         &self,
         offset: i64,
         max_bytes: usize,
         up_to: i64,
         min_one_batch: bool,
-    ) -> Result<Option<FileSlice>, StorageError> {
+    ) -> Result<Option<(FileSlice, bool)>, StorageError> {
         let changes = self.shared.changes();
         let seen = changes.load(Ordering::SeqCst);
         self.check_range(offset)?;
@@ -148,24 +172,34 @@ impl LogReader {
             return Ok(None);
         }
         let most = to_u64(max_bytes.max(first_len));
-        let end = end_of_batches(&segment, &batch, batch.position.saturating_add(most), up_to)?;
+        let (end, next_offset) =
+            end_of_batches(&segment, &batch, batch.position.saturating_add(most), up_to)?;
         verify(&segment, batch.position, end)?;
-        if end >= segment.size() {
-            self.note_tail_reader();
-        }
-        Ok(Some(FileSlice {
+        let slice = FileSlice {
             file: segment.file()?,
             position: batch.position,
             len: usize::try_from(end.saturating_sub(batch.position)).unwrap_or(usize::MAX),
             first_batch_base_offset: batch.header.base_offset,
+            next_offset,
             changes,
             seen,
-        }))
+        };
+        Ok(Some((slice, end >= segment.size())))
     }
 }
 
-/// Where the last whole batch ends that lies below `limit` in the file and below offset `up_to`; `first` does.
-fn end_of_batches(segment: &Segment, first: &Scanned, limit: u64, up_to: i64) -> Result<u64, StorageError> {
+/// Where the last whole batch ends that lies below `limit` in the file and below offset `up_to`, and the offset that
+/// follows; `first` does.
+fn end_of_batches(
+    segment: &Segment,
+    first: &Scanned,
+    limit: u64,
+    up_to: i64,
+) -> Result<(u64, i64), StorageError> {
+    let only = (first.end(), first.header.next_offset());
+    if first.end() >= limit.min(segment.size()) {
+        return Ok(only);
+    }
     let near = segment.position_of_batch_within(limit, up_to)?;
     if near > first.end() {
         match walk_to_end(segment, near, limit, up_to)? {
@@ -174,24 +208,28 @@ fn end_of_batches(segment: &Segment, first: &Scanned, limit: u64, up_to: i64) ->
             None => tracing::warn!(segment = %segment.path().display(), "the index points at no batch"),
         }
     }
-    Ok(walk_to_end(segment, first.end(), limit, up_to)?.unwrap_or(first.end()))
+    let end = walk_to_end(segment, first.end(), limit, up_to)?;
+    Ok(end.filter(|(end, _)| *end > first.end()).unwrap_or(only))
 }
 
 /// None where no batch begins at `from`.
-fn walk_to_end(segment: &Segment, from: u64, limit: u64, up_to: i64) -> Result<Option<u64>, StorageError> {
+fn walk_to_end(
+    segment: &Segment,
+    from: u64,
+    limit: u64,
+    up_to: i64,
+) -> Result<Option<(u64, i64)>, StorageError> {
     let size = segment.size();
-    let mut end = from;
+    let mut end = None;
     let mut scan = segment.scan(from, size)?.chunk(LOOKUP_CHUNK);
-    while end < limit.min(size) {
-        let Some(next) = scan.next_header()? else {
-            return Ok((end > from).then_some(end));
-        };
+    while end.is_none_or(|(end, _)| end < limit.min(size)) {
+        let Some(next) = scan.next_header()? else { break };
         if next.end() > limit || !is_below(&next.header, up_to) {
-            break;
+            return Ok(end.or(Some((from, next.header.base_offset))));
         }
-        end = next.end();
+        end = Some((next.end(), next.header.next_offset()));
     }
-    Ok(Some(end))
+    Ok(end)
 }
 
 /// Verifies checksums of what this process did not write, the first time that it is read.

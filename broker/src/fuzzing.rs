@@ -4,10 +4,11 @@ use std::path::Path;
 
 use bytes::Bytes;
 use milena_crds::partition::{Generation, Member};
+use milena_protocol::{FramePiece, Records};
 
 use crate::{
     coordination::{embedded::kafka::quorum, kubernetes::memory::Memory},
-    replication::wire,
+    replication::wire::{self, Told},
 };
 
 /// What another broker says: the first byte tells what it is taken for. What is understood is written as it came.
@@ -35,12 +36,25 @@ pub fn exchange(input: &[u8]) {
         }
         _ => {
             if let Ok(told) = wire::decode_answers(frame.clone()) {
-                let mut written = wire::Answers::default();
-                told.into_iter().for_each(|one| written.push(one));
-                assert!(frame.starts_with(&written.finish().concat()), "answers are written otherwise");
+                let written = written(told);
+                assert!(written.is_empty() || frame.starts_with(&written), "answers are written otherwise");
             }
         }
     }
+}
+
+/// The frame of these answers without its length; nothing where they are too long for one.
+fn written(all: Vec<Told<Bytes>>) -> Vec<u8> {
+    let placed = all.into_iter().map(|Told { slot, leader_epoch, offset, answer, records }| {
+        let records = Records::Memory(records);
+        Told { slot, leader_epoch, offset, answer, records }
+    });
+    let Ok(mut frame) = wire::encode_answers(placed.collect()) else { return Vec::new() };
+    let mut bytes = Vec::new();
+    while let Some(FramePiece::Memory(piece)) = frame.pop_piece() {
+        bytes.extend_from_slice(&piece);
+    }
+    bytes.split_off(bytes.len().min(4))
 }
 
 /// A frame of each kind that [`exchange`] takes.

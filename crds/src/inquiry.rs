@@ -3,8 +3,8 @@
 //!
 //! A frame is a length of four bytes, then an API key that Kafka does not have and a version, two bytes each, then one
 //! JSON object: `{"<topic id>/<partition>": <leader epoch>, …}` is asked, and answered by
-//! `{"broker": 1, "reports": {"<topic id>/<partition>": {"generation": "9f2c41d7-1", "lastEpoch": 3, "logEnd": 70,
-//! "refuses": 5}, …}}`, without the partitions for which there is nothing to say yet.
+//! `{"broker": 1, "reports": {"<topic id>/<partition>": {"generation": "9f2c41d7-1", "lastEpoch": 3,
+//! "logStart": 0, "logEnd": 70, "refuses": 5}, …}}`, without the partitions for which there is nothing to say yet.
 
 use std::collections::BTreeMap;
 
@@ -49,6 +49,7 @@ pub struct Unreadable(String);
 struct ReportJson {
     generation: String,
     last_epoch: i32,
+    log_start: i64,
     log_end: i64,
     refuses: i32,
 }
@@ -95,6 +96,7 @@ impl Answer {
         let json = |report: &Report| ReportJson {
             generation: report.generation.to_string(),
             last_epoch: report.last_epoch,
+            log_start: report.log_start,
             log_end: report.log_end,
             refuses: report.refuses,
         };
@@ -110,8 +112,8 @@ impl Answer {
         let answer: AnswerJson = read(frame)?;
         let report = |(key, json): (String, ReportJson)| {
             let generation = json.generation.parse().map_err(|_| Unreadable(json.generation.clone()))?;
-            let ReportJson { last_epoch, log_end, refuses, .. } = json;
-            Ok((parse_key(&key)?, Report { generation, last_epoch, log_end, refuses }))
+            let ReportJson { last_epoch, log_start, log_end, refuses, .. } = json;
+            Ok((parse_key(&key)?, Report { generation, last_epoch, log_start, log_end, refuses }))
         };
         let reports = answer.reports.into_iter().map(report);
         Ok(Self { broker: answer.broker, reports: reports.collect::<Result<_, Unreadable>>()? })
@@ -162,7 +164,8 @@ mod tests {
         assert_eq!(usize::try_from(length).unwrap(), frame.len() - 4);
         assert_eq!(Question::decode(&frame[4..]).unwrap(), question);
         let generation = Generation { disk: 0xa, unclean_starts: 2 };
-        let report = Report { generation, last_epoch: -1, log_end: i64::MAX, refuses: 4 };
+        let report =
+            Report { generation, last_epoch: -1, log_start: i64::MAX, log_end: i64::MAX, refuses: 4 };
         let answer = Answer { broker: 2, reports: [(key(5), report)].into() };
         assert_eq!(Answer::decode(&answer.encode()[4..]).unwrap(), answer);
         assert!(answer.encode().len() < MAX_FRAME / MAX_ASKED, "the longest answer fits");

@@ -242,6 +242,7 @@ impl Replica {
         Some(Report {
             generation: self.me.generation,
             last_epoch: log.last_epoch(),
+            log_start: log.log_start(),
             log_end: log.log_end(),
             refuses: self.lowest.saturating_sub(1),
         })

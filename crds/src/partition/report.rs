@@ -9,6 +9,8 @@ pub struct Report {
     pub generation: Generation,
     /// Leader epoch of its last record, -1 for an empty log.
     pub last_epoch: i32,
+    /// Start of its log: all below was committed once.
+    pub log_start: i64,
     /// End of its log.
     pub log_end: i64,
     /// It refuses every leader epoch up to this one from now on.

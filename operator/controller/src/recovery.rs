@@ -64,7 +64,7 @@ impl Ballot<'_> {
     /// The recovery election, if everybody has answered.
     pub(crate) fn recover(&self, recovery: &Recovery) -> Option<(PartitionState, Why)> {
         let mut refused = self.state.leader_epoch;
-        let mut best: Option<(i32, Report)> = None;
+        let mut candidates: Vec<(i32, Report)> = Vec::new();
         for member in &recovery.members {
             let (id, known) = (member.broker, self.brokers.get(&member.broker)?);
             let report = recovery.reports.get(&id)?;
@@ -73,15 +73,22 @@ impl Ballot<'_> {
                 return None;
             }
             refused = refused.max(report.refuses);
-            let further = best.is_none_or(|(_, best)| report.end() > best.end());
-            if further && report.generation.disk == member.generation.disk {
-                best = Some((id, *report));
+            if report.generation.disk == member.generation.disk {
+                candidates.push((id, *report));
             }
         }
-        let (elected, report) = best?;
+        let (elected, report) = furthest(&candidates)?;
         self.brokers.get(&elected).filter(|broker| self.serves(broker))?;
         Some((self.state.recover(elected, report.generation, refused).ok()?, Why::Recovered))
     }
+}
+
+/// The first of those that go furthest. Retention drops nothing that was not committed: who ends before another's log
+/// begins goes less far, also where nothing is left behind that beginning whose epoch could be told.
+fn furthest(candidates: &[(i32, Report)]) -> Option<(i32, Report)> {
+    let floor = candidates.iter().map(|(_, report)| report.log_start).max()?;
+    let reach = candidates.iter().filter(|(_, report)| report.log_end >= floor);
+    reach.copied().rev().max_by_key(|(_, report)| report.end())
 }
 
 impl Controller {

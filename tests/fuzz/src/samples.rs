@@ -39,7 +39,7 @@ pub fn inquiries() -> Vec<Vec<u8>> {
     let key = |partition| PartitionKey { topic_id: Uuid::from_u128(7), partition };
     let question = Question { partitions: [(key(0), 3), (key(1), 9)].into() };
     let generation = Generation { disk: 0xa, unclean_starts: 2 };
-    let report = Report { generation, last_epoch: 3, log_end: 70, refuses: 5 };
+    let report = Report { generation, last_epoch: 3, log_start: 0, log_end: 70, refuses: 5 };
     let answer = Answer { broker: 1, reports: [(key(5), report)].into() };
     let body = |frame: Vec<u8>| frame.get(4..).unwrap_or_default().to_vec();
     vec![body(question.encode()), body(answer.encode()), b"preferred:0@3,unclean:5".to_vec()]

@@ -48,7 +48,8 @@ impl World {
             let others = self.operators[at].facts.clone();
             for (other, lease) in others.into_iter().filter(|(other, _)| *other != broker) {
                 let generation = lease.generation;
-                let empty = Report { generation, last_epoch: -1, log_end: 0, refuses: report.refuses };
+                let empty =
+                    Report { generation, last_epoch: -1, log_start: 0, log_end: 0, refuses: report.refuses };
                 self.operators[at].controller.heard(other, key, empty);
             }
         }

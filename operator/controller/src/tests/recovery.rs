@@ -18,7 +18,7 @@ fn cut() -> (World, PartitionState) {
 }
 
 fn report(world: &World, id: i32, last_epoch: i32, log_end: i64, refuses: i32) -> Report {
-    Report { generation: world.brokers[&id].generation, last_epoch, log_end, refuses }
+    Report { generation: world.brokers[&id].generation, last_epoch, log_start: 0, log_end, refuses }
 }
 
 /// A broker answers all that it is asked.
@@ -142,4 +142,20 @@ fn a_recovery_goes_before_an_unclean_election_that_is_allowed() {
     assert_eq!((world.states("a")[0].leader, world.unclean), (None, 0));
     (0..3).for_each(|id| answer(&mut world, id, 1, i64::from(id)));
     assert_eq!((world.states("a")[0].leader, world.unclean), (Some(2), 0));
+}
+
+#[test]
+fn who_ends_before_another_begins_goes_less_far() {
+    let (mut world, _) = cut();
+    (0..3).for_each(|id| world.start(id, false));
+    world.settle();
+    // Retention took everything that broker 1 had: it knows no epoch, and that all below 9 was committed.
+    for (id, last_epoch, log_start, log_end) in [(0, 3, 0, 8), (1, -1, 9, 9), (2, 4, 2, 7)] {
+        for (key, epoch) in world.controller.wanted_reports().remove(&id).unwrap() {
+            let report = Report { log_start, ..report(&world, id, last_epoch, log_end, epoch) };
+            world.controller.heard(id, key, report);
+        }
+    }
+    world.settle();
+    assert_eq!(world.states("a")[0].leader, Some(1));
 }

@@ -243,6 +243,29 @@ def test_a_replica_moves_while_it_is_written_and_read(start_broker, admin_of, tm
     assert not [path for folder in paths for path in folder.glob("*-future")]
 
 
+def test_a_move_that_a_stop_interrupted_goes_on(start_broker, admin_of, tmp_path, name):
+    """What the last life has copied is in a directory named as Kafka names it; a copy of nobody's goes."""
+    paths = [tmp_path / "a", tmp_path / "b"]
+    broker = start_broker(data_dir=f"{paths[0]},{paths[1]}")
+    admin = admin_of(broker)
+    admin.create(name)
+    values = numbered(50)
+    admin.produce(name, values[:30], acks="all")
+    here, there = paths if (paths[0] / f"{name}-0").exists() else paths[::-1]
+    copy = f"{name}-0.{'0' * 31}1-future"
+    # As a move leaves it that is killed: not all of it, and nothing that says how far it is.
+    shutil.copytree(here / f"{name}-0", there / copy)
+    shutil.copytree(here / f"{name}-0", there / f"other-0.{'0' * 31}2-future")
+    (there / f"other-0.{'0' * 31}2-future" / "partition.metadata").unlink()
+    admin.produce(name, values[30:], acks="all")
+    broker.restart()
+    wait.until(lambda: (there / f"{name}-0").is_dir() and not (here / f"{name}-0").exists(), 30, "the end of the move")
+    assert "goes on moving to another log directory" in broker.output()
+    read = admin.consume(name, count=50, timeout=30)
+    assert [record.value for record in read] == [record.value for record in values]
+    wait.until(lambda: not list(there.glob("*-future")), 10, "no copy is left")
+
+
 def test_a_move_to_nowhere_is_refused(own_broker, admin_of, name):
     admin_of(own_broker).create(name)
     with wire.Connection(own_broker.bootstrap) as connection:

@@ -9,7 +9,7 @@ use std::{
 use imbl::ordmap::DiffItem;
 use milena_crds::partition::{Generation, Member, PartitionKey};
 use milena_replication::Source;
-use milena_storage::{Log, LogDir, LogDirs, StorageError, TailBudget, TopicPartition};
+use milena_storage::{Log, LogDir, LogDirs, PartitionDir, StorageError, TailBudget, TopicPartition};
 use tokio::{
     sync::{Notify, watch},
     task::block_in_place,
@@ -55,6 +55,8 @@ pub struct Manager {
     told: BTreeSet<PartitionKey>,
     /// Whether logs that no topic has were looked for.
     sorted_out: bool,
+    /// Copies that the last life did not finish, with the directory that they lie in.
+    interrupted: Vec<(Arc<LogDir>, PartitionDir)>,
 }
 
 /// A replica to open.
@@ -75,6 +77,7 @@ impl Manager {
             let notify = failure.clone();
             dir.on_failure(move || notify.notify_one());
         }
+        let interrupted = interrupted_moves(&dirs);
         Manager {
             dirs,
             me,
@@ -86,6 +89,7 @@ impl Manager {
             failures: 0,
             told: BTreeSet::new(),
             sorted_out: false,
+            interrupted,
         }
     }
 
@@ -216,9 +220,26 @@ impl Manager {
             Ok(found) => {
                 broker.metrics.unknown_logs.set(i64::try_from(found.unknown).unwrap_or(i64::MAX));
                 self.sorted_out = true;
+                self.resume_moves(broker);
             }
             Err(error) => {
                 warn!(%error, "logs of deleted topics cannot be looked for; tried again at the next change")
+            }
+        }
+    }
+
+    /// Goes on with moves between directories that the last stop interrupted; copies of what is not here any more go.
+    fn resume_moves(&mut self, broker: &Arc<Broker>) {
+        let view = broker.view();
+        for (to, copy) in std::mem::take(&mut self.interrupted) {
+            let index = copy.topic_partition.partition();
+            let replica = copy.topic_id.and_then(|id| view.hosted.partition(id, index));
+            let from = replica.and_then(|replica| self.dirs.in_service().find(|dir| replica.lies_in(dir)));
+            match (replica, from) {
+                (Some(replica), Some(from)) if !Arc::ptr_eq(from, &to) => {
+                    broker.moves.resume(replica, from.clone(), to, copy);
+                }
+                _ => remove_directory_later(copy.path),
             }
         }
     }
@@ -433,6 +454,18 @@ fn open_log(dir: &LogDir, tp: &TopicPartition, id: Uuid, config: &TopicConfig) -
         warn!(partition = %tp, ?report, "the log's tail was torn and has been cut");
     }
     Ok(log)
+}
+
+/// Copies in these directories that a former life did not finish.
+fn interrupted_moves(dirs: &LogDirs) -> Vec<(Arc<LogDir>, PartitionDir)> {
+    let mut interrupted = Vec::new();
+    for dir in dirs.in_service() {
+        match dir.futures() {
+            Ok(futures) => interrupted.extend(futures.into_iter().map(|copy| (dir.clone(), copy))),
+            Err(error) => error!(%error, "moves to this directory that were interrupted do not go on"),
+        }
+    }
+    interrupted
 }
 
 /// How many log directories are out of service, for all to see.

@@ -1,6 +1,6 @@
 //! Replicas that move to another log directory of this broker while they serve (KIP-113): the log is copied, catches up,
 //! and takes the place of the old one, for which appends wait a moment. One replica moves at a time. A move that a stop of
-//! the broker interrupts is forgotten, and what was copied of it goes at the next start.
+//! the broker interrupts goes on at the next start, with what was copied of it.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -12,7 +12,9 @@ use std::{
 
 use milena_crds::partition::PartitionKey;
 use milena_records::{BatchHeader, RecordsError};
-use milena_storage::{Log, LogDir, LogReader, StorageError, TopicPartition, remove_directory};
+use milena_storage::{
+    Log, LogConfig, LogDir, LogReader, PartitionDir, StorageError, TopicPartition, remove_directory,
+};
 use parking_lot::Mutex;
 use tokio::task::spawn_blocking;
 use tracing::{error, info};
@@ -47,7 +49,11 @@ pub struct Move {
     /// Where it is to be.
     pub to: Arc<LogDir>,
     from: Arc<LogDir>,
+    /// What a former life has copied.
+    begun: Option<PartitionDir>,
     cancelled: AtomicBool,
+    /// The broker stops: what is copied is for its next life.
+    stopped: AtomicBool,
     copied_bytes: AtomicI64,
     copied_end: AtomicI64,
 }
@@ -55,6 +61,28 @@ pub struct Move {
 impl Moves {
     /// Asks for a move; one that is under way to elsewhere is given up. A replica that is there already stays.
     pub fn ask(self: &Arc<Moves>, replica: &Arc<Partition>, from: Arc<LogDir>, to: Arc<LogDir>) {
+        self.begin(replica, from, to, None);
+    }
+
+    /// Goes on with a move that the last stop interrupted.
+    pub fn resume(
+        self: &Arc<Moves>,
+        replica: &Arc<Partition>,
+        from: Arc<LogDir>,
+        to: Arc<LogDir>,
+        begun: PartitionDir,
+    ) {
+        info!(partition = replica.name(), to = %to.path().display(), "goes on moving to another log directory");
+        self.begin(replica, from, to, Some(begun));
+    }
+
+    fn begin(
+        self: &Arc<Moves>,
+        replica: &Arc<Partition>,
+        from: Arc<LogDir>,
+        to: Arc<LogDir>,
+        begun: Option<PartitionDir>,
+    ) {
         let mut state = self.state.lock();
         let known = state.by_partition.get(&replica.key());
         if known.is_some_and(|known| Arc::ptr_eq(&known.to, &to)) || state.stopped {
@@ -70,7 +98,9 @@ impl Moves {
             replica: replica.clone(),
             to,
             from,
+            begun,
             cancelled: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
             copied_bytes: AtomicI64::new(0),
             copied_end: AtomicI64::new(0),
         });
@@ -87,12 +117,15 @@ impl Moves {
         self.state.lock().by_partition.values().cloned().collect()
     }
 
-    /// Gives all up: the broker stops.
+    /// Leaves all as they are: the broker stops.
     pub fn stop(&self) {
         let mut state = self.state.lock();
         state.stopped = true;
         state.queue.clear();
-        state.by_partition.drain().for_each(|(_, one)| one.cancel());
+        for (_, one) in state.by_partition.drain() {
+            one.stopped.store(true, Ordering::Release);
+            one.cancel();
+        }
     }
 
     fn work(&self) {
@@ -142,12 +175,13 @@ impl Move {
         }
         let tp = TopicPartition::new(self.replica.topic.clone(), self.replica.index);
         let config = Arc::new(self.replica.config().log.clone());
-        let future = self.to.create_future(&tp, self.replica.topic_id, config, clock::now_ms())?;
-        let path = future.dir().to_owned();
-        let mut copy = Copy { log: future, truncations: None };
+        let mut copy = self.start_copy(&tp, config)?;
+        let path = copy.log.dir().to_owned();
         let moved = self.fill(&mut copy).and_then(|full| if full { self.swap(copy, &tp) } else { Ok(None) });
         let Some(mut old) = moved.inspect_err(|_| clear(&path))? else {
-            clear(&path);
+            if !self.stopped.load(Ordering::Acquire) {
+                clear(&path);
+            }
             return Ok(false);
         };
         old.delete();
@@ -159,6 +193,22 @@ impl Move {
             }
         }
         Ok(true)
+    }
+
+    /// The copy of a former life where that is of use, else a new one.
+    fn start_copy(&self, tp: &TopicPartition, config: Arc<LogConfig>) -> Result<Copy, StorageError> {
+        if let Some(begun) = &self.begun {
+            let opened = self.to.open_future(begun, config.clone(), clock::now_ms());
+            match opened.and_then(|log| Copy::resumed(log, &self.replica.reader())) {
+                Ok(copy) => return Ok(copy),
+                Err(error) => {
+                    info!(partition = %tp, %error, "what was copied before the stop is of no use; copied anew");
+                    clear(&begun.path);
+                }
+            }
+        }
+        let log = self.to.create_future(tp, self.replica.topic_id, config, clock::now_ms())?;
+        Ok(Copy { log, truncations: None })
     }
 
     /// Copies until next to nothing is missing, and has that on disk. False where it was given up.
@@ -209,6 +259,26 @@ struct Copy {
 }
 
 impl Copy {
+    /// A copy that a stop interrupted, cut back to what it has in common with the log: by leader epochs, as a follower's
+    /// log is, for the log may have been cut and gone on otherwise since. With nothing in common it begins anew.
+    fn resumed(mut log: Log, source: &LogReader) -> Result<Copy, StorageError> {
+        let truncations = source.truncations();
+        while let Some(latest) = log.latest_epoch() {
+            let end = source.epoch_end_offset(latest.epoch).filter(|end| end.epoch == latest.epoch);
+            let cut = end.map_or(latest.start_offset, |end| end.end_offset).max(log.log_start_offset());
+            if cut < log.log_end_offset() {
+                log.truncate_to(cut, clock::now_ms())?;
+            }
+            if end.is_some() {
+                return Ok(Copy { log, truncations: Some(truncations) });
+            }
+            if log.latest_epoch() == Some(latest) {
+                break;
+            }
+        }
+        Ok(Copy { log, truncations: None })
+    }
+
     /// Copies some batches; false if there is nothing more to copy now.
     fn step(&mut self, source: &LogReader) -> Result<bool, StorageError> {
         let (start, truncations) = (source.log_start_offset(), source.truncations());
@@ -245,5 +315,65 @@ impl Copy {
 fn clear(path: &std::path::Path) {
     if let Err(error) = remove_directory(path) {
         error!(%error, "the next start removes it");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use milena_records::{Batch, BatchBuilder};
+    use milena_storage::{LogStart, OpenMode, Origin};
+
+    use super::*;
+
+    fn new(dir: &Path) -> Log {
+        Log::create(dir, None, LogConfig::default().into(), 0).unwrap()
+    }
+
+    /// Appends so many batches of one record, as a leader of that epoch.
+    fn append(log: &mut Log, epoch: i32, count: usize) {
+        for _ in 0..count {
+            let mut builder = BatchBuilder::new(0);
+            builder.append(0, None, Some(b"value"), &[]).unwrap();
+            let bytes = builder.build().unwrap();
+            log.append(&Batch::parse(&bytes).unwrap(), Origin::Client, epoch, 0).unwrap();
+        }
+    }
+
+    /// How much of a copy with so many batches of these epochs is gone on from, and whether it is at all.
+    fn resume(source: &Log, epochs: &[(i32, usize)]) -> (i64, bool) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("copy");
+        let mut log = new(&path);
+        epochs.iter().for_each(|(epoch, count)| append(&mut log, *epoch, *count));
+        drop(log);
+        let start = LogStart {
+            mode: OpenMode::Recover,
+            recovery_point: 0,
+            log_start_offset: 0,
+            may_have_gaps: false,
+        };
+        let (log, _) = Log::open(&path, LogConfig::default().into(), start, 0).unwrap();
+        let mut copy = Copy::resumed(log, &source.reader()).unwrap();
+        let kept = (copy.log.log_end_offset(), copy.truncations.is_some());
+        while copy.step(&source.reader()).unwrap() {}
+        let all = |log: &Log| log.reader().read(0, 1 << 20, i64::MAX, true).unwrap().bytes;
+        assert_eq!(all(&copy.log), all(source));
+        kept
+    }
+
+    #[test]
+    fn an_interrupted_copy_goes_on_from_what_it_has_in_common_with_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut source = new(&folder.path().join("source"));
+        append(&mut source, 1, 4);
+        append(&mut source, 3, 4);
+        assert_eq!(resume(&source, &[(1, 3)]), (3, true), "no more than it has");
+        assert_eq!(resume(&source, &[(1, 4), (3, 1)]), (5, true));
+        assert_eq!(resume(&source, &[(1, 6)]), (4, true), "epoch 1 was cut at 4");
+        assert_eq!(resume(&source, &[(1, 4), (2, 2)]), (4, true), "nothing of epoch 2 is left");
+        assert_eq!(resume(&source, &[(0, 5)]), (0, true), "epoch 0 ended where epoch 1 began");
+        assert_eq!(resume(&source, &[]), (0, false));
     }
 }

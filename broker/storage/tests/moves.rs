@@ -69,15 +69,22 @@ fn a_log_moves_with_all_that_it_has() {
 }
 
 #[test]
-fn a_copy_that_was_not_finished_goes_at_the_next_start() {
+fn a_copy_that_was_not_finished_is_found_by_the_next_start() {
     let (scene, dirs, log) = Scene::new();
     let future = scene.future(&dirs.opened()[1]);
-    let path = future.dir().to_owned();
+    let (path, id) = (future.dir().to_owned(), future.topic_id());
     assert!(path.to_str().unwrap().ends_with("-future"));
+    let nobodys = dirs.opened()[1].path().join("cut-short-future");
+    std::fs::create_dir(&nobodys).unwrap();
     drop((future, log, dirs));
     let dirs = scene.open();
-    assert!(!path.exists());
+    assert!(!nobodys.exists());
+    let [found] = &dirs.opened()[1].futures().unwrap()[..] else { panic!("one copy") };
+    assert_eq!((&found.topic_partition, found.topic_id, &found.path), (&scene.tp, id, &path));
     assert_eq!(dirs.holding(&scene.tp)[0].path(), dirs.opened()[0].path());
+    let config = Arc::new(LogConfig::default());
+    let again = dirs.opened()[1].open_future(found, config, NOW).unwrap();
+    assert_eq!(read_all(&again, 0, 1 << 20), scene.content);
 }
 
 #[test]

@@ -189,8 +189,8 @@ impl LogDir {
         Ok(path)
     }
 
-    /// Makes the log of a partition that is to move here. Until [`LogDir::adopt_future`] it is a copy that the next start
-    /// removes.
+    /// Makes the log of a partition that is to move here. Until [`LogDir::adopt_future`] it is a copy, of which the next
+    /// start learns by [`LogDir::futures`].
     ///
     /// # Errors
     /// As [`Log::create`].
@@ -203,6 +203,41 @@ impl LogDir {
     ) -> Result<Log, StorageError> {
         let log = Log::create(&self.path_away(tp, FUTURE_SUFFIX), Some(topic_id), config, now_ms)?;
         Ok(self.with_disk(tp, log))
+    }
+
+    /// Copies that a former life began and did not finish: each is to be opened with [`LogDir::open_future`], or removed.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn futures(&self) -> Result<Vec<PartitionDir>, StorageError> {
+        let mut found = Vec::new();
+        for (name, path) in subdirectories(&self.path)? {
+            if let Some(topic_partition) = partition_of_future(&name) {
+                let topic_id = metadata::read(&path)?;
+                found.push(PartitionDir { topic_partition, topic_id, path });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Opens a copy that a former life began. It was not closed, so all of it is verified.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    pub fn open_future(
+        &self,
+        future: &PartitionDir,
+        config: Arc<LogConfig>,
+        now_ms: i64,
+    ) -> Result<Log, StorageError> {
+        let start = LogStart {
+            mode: OpenMode::Recover,
+            recovery_point: 0,
+            log_start_offset: 0,
+            may_have_gaps: self.kafka_metadata().is_some(),
+        };
+        let (log, _) = Log::open(&future.path, config, start, now_ms)?;
+        Ok(self.with_disk(&future.topic_partition, log))
     }
 
     /// Makes a copy the partition's log, durably, in the place of that in `from`. Call [`LogDir::finish_move`] when
@@ -294,10 +329,18 @@ pub fn remove_directory(path: &Path) -> Result<(), StorageError> {
     fs::remove_dir_all(path)
 }
 
-/// Removes what was to be deleted in a former life, and copies that were not finished.
+/// The partition of a copy: `topic-0.<32 hex digits>-future`.
+fn partition_of_future(name: &str) -> Option<TopicPartition> {
+    let (partition, id) = name.strip_suffix(FUTURE_SUFFIX)?.rsplit_once('.')?;
+    let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    TopicPartition::parse(partition).filter(|_| is_id)
+}
+
+/// Removes what was to be deleted in a former life, and copies of which the name does not tell whose they are.
 pub(super) fn purge_deleted(dir: &Path) -> Result<(), StorageError> {
     for (name, path) in subdirectories(dir)? {
-        let goes = name.ends_with(DELETE_SUFFIX) || name.ends_with(FUTURE_SUFFIX);
+        let unknown = name.ends_with(FUTURE_SUFFIX) && partition_of_future(&name).is_none();
+        let goes = name.ends_with(DELETE_SUFFIX) || unknown;
         if goes && TopicPartition::parse(&name).is_none() {
             remove_directory(&path)?;
         }

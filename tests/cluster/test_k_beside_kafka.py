@@ -34,13 +34,16 @@ def measure(load, fault, is_whole, notes):
     load.check()
 
 
-def rounds(load, kill, pause, is_whole):
-    """By fault and client the gaps of all rounds. The first broker is killed once before that: nobody is cold."""
-    notes = {"kill -9": {}, f"SIGSTOP for {PAUSE} s": {}}
+def rounds(load, kill, pause, is_whole, leaders):
+    """By fault and client the gaps of all rounds. `leaders` are the leaders of the partitions: the one with the most is
+    hit, and one that leads nothing."""
+    notes = {"the leader killed": {}, "a follower paused": {}, "the leader paused": {}}
     measure(load, lambda: kill(0), is_whole, {})
-    for broker in range(ROUNDS):
-        for name, fault in zip(notes, (kill, pause)):
-            measure(load, lambda fault=fault, broker=broker: fault(broker % 3), is_whole, notes[name])
+    for _ in range(ROUNDS):
+        for name, fault in zip(notes, (kill, pause, pause)):
+            led = leaders()
+            broker = (min if "follower" in name else max)(range(3), key=led.count)
+            measure(load, lambda fault=fault, broker=broker: fault(broker), is_whole, notes[name])
             time.sleep(5)
     return notes
 
@@ -59,7 +62,8 @@ def test_milena(scene, load, figure):
             pass
 
     show(figure, "Milena", rounds(load, lambda broker: run(killed, broker), lambda broker: run(paused, broker),
-                                  lambda: not replicas.lacking(scene.space, scene.name)))
+                                  lambda: not replicas.lacking(scene.space, scene.name),
+                                  lambda: [leader for leader, _, _ in replicas.states(scene.space, scene.name).values()]))
     load.end()
 
 
@@ -72,7 +76,7 @@ def test_apache_kafka(figure):
         load = Load(apache.client, kafka.bootstrap, "matrix", 6)
         load.flows()
         show(figure, "Apache Kafka", rounds(load, kafka.kill, lambda broker: kafka.pause(broker, PAUSE),
-                                            lambda: kafka.is_whole("matrix")))
+                                            lambda: kafka.is_whole("matrix"), lambda: kafka.leaders("matrix")))
         load.end()
     finally:
         if load:

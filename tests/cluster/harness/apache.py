@@ -51,6 +51,10 @@ class Apache:
             return False
         return bool(found) and all(one.leader >= 0 and len(one.isrs) == 3 for one in found)
 
+    def leaders(self, topic):
+        """Of each partition; Kafka's brokers are counted from 1."""
+        return [one.leader - 1 for one in self.admin.list_topics(topic, timeout=5).topics[topic].partitions.values()]
+
     def kill(self, broker):
         """kill -9, and the start that a service manager does at once."""
         os.kill(self.processes[broker], signal.SIGKILL)

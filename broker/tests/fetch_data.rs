@@ -129,3 +129,58 @@ fn an_offset_within_a_batch_gives_the_whole_batch() {
     assert_eq!(i64::from_be_bytes(records[..8].try_into().unwrap()), 10);
     assert!(records.len() > 50_000 && records.len() < 60_000, "one batch: {} bytes", records.len());
 }
+
+/// What was appended last comes from memory, where it lies as the producer sent it, and with it what the log has put
+/// into its header.
+#[test]
+fn what_was_appended_last_is_read_as_it_lies_in_the_log() {
+    let figures = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let broker = Process::start(&["--http-listen", &figures.to_string()]);
+    let (mut producer, mut consumer) = (broker.connect(), broker.connect());
+    let topic = create(&mut producer, "t", 1);
+    let mut random = StdRng::seed_from_u64(7);
+    let mut expected = Expected(Vec::new());
+    for round in 0..150 {
+        let from = expected.0.len();
+        for _ in 0..random.random_range(1..4) {
+            let sent = batch(random.random_range(1..120_000));
+            expected.push(&sent);
+            produce(&mut producer, topic, 0, sent);
+        }
+        let version = random.random_range(4..=18);
+        let asked = FetchPartition::default()
+            .with_fetch_offset(i64::try_from(from).unwrap())
+            .with_partition_max_bytes(i32::MAX);
+        let named = match version {
+            13.. => FetchTopic::default().with_topic_id(topic),
+            _ => FetchTopic::default().with_topic(name("t")),
+        };
+        let request = FetchRequest::default()
+            .with_max_bytes(i32::MAX)
+            .with_session_epoch(-1)
+            .with_topics(vec![named.with_partitions(vec![asked])]);
+        let answer = consumer.ask(version, &request);
+        let records = answer.responses[0].partitions[0].records.clone().unwrap();
+        assert!(records == expected.0[from..].concat(), "round {round}, version {version}");
+    }
+    let held = held_bytes(figures);
+    assert!((1_000_000..=16 << 20).contains(&held), "{held} bytes are in memory for readers at the end");
+}
+
+/// `milena_fetch_tail_bytes`, once it has been counted.
+fn held_bytes(figures: std::net::SocketAddr) -> usize {
+    use std::io::{Read, Write};
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        let mut stream = std::net::TcpStream::connect(figures).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let held = text.lines().find_map(|line| line.strip_prefix("milena_fetch_tail_bytes "));
+        let held = held.and_then(|number| number.parse().ok()).unwrap_or(0);
+        if held > 0 || std::time::Instant::now() > until {
+            return held;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}

@@ -71,6 +71,22 @@ fn what_was_sent_is_sent_on_from_where_it_lies() {
 }
 
 #[test]
+fn who_reads_the_end_of_a_segment_is_not_at_the_end_of_the_log() {
+    let dir = support::scratch();
+    let (mut log, budget) = log(dir.path(), LogConfig { segment_bytes: 25_000, ..LogConfig::default() });
+    for _ in 0..3 {
+        append(&mut log, 10_000, 0, 0);
+    }
+    let reader = log.reader();
+    assert!(reader.locate(0, 1 << 20, i64::MAX, true).unwrap().unwrap().len < 25_000);
+    append(&mut log, 10_000, 0, 0);
+    assert_eq!(budget.used(), 0);
+    assert!(reader.locate(2, 1 << 20, i64::MAX, true).unwrap().unwrap().len > 10_000);
+    append(&mut log, 10_000, 0, 0);
+    assert!(budget.used() > 0);
+}
+
+#[test]
 fn compacted_logs_keep_nothing() {
     let dir = support::scratch();
     let (mut log, budget) = log(dir.path(), LogConfig::default());

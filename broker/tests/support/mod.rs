@@ -220,7 +220,7 @@ pub fn create(client: &mut Client, topic: &str, partitions: i32) -> Uuid {
         .with_name(name(topic))
         .with_num_partitions(partitions)
         .with_replication_factor(1);
-    let request = CreateTopicsRequest::default().with_topics(vec![asked]).with_timeout_ms(5_000);
+    let request = CreateTopicsRequest::default().with_topics(vec![asked]).with_timeout_ms(15_000);
     let answer = client.ask(7, &request);
     assert_eq!(answer.topics[0].error_code, 0, "{:?}", answer.topics[0].error_message);
     answer.topics[0].topic_id

@@ -166,6 +166,7 @@ impl LogReader {
             return Ok(None);
         }
         let Some(Place { segment, batch, end }) = self.find(offset)? else { return Ok(None) };
+        let is_last = end == i64::MAX;
         let up_to = up_to.min(end);
         let first_len = batch.header.size_in_bytes();
         if !is_below(&batch.header, up_to) || (first_len > max_bytes && !min_one_batch) {
@@ -184,7 +185,7 @@ impl LogReader {
             changes,
             seen,
         };
-        Ok(Some((slice, end >= segment.size())))
+        Ok(Some((slice, is_last && end >= segment.size())))
     }
 }
 

@@ -20,6 +20,7 @@ use crate::{
     partitions::{Hosted, Moves, Partition},
     replication::Replication,
     server::Limits,
+    throttle::Throttles,
 };
 
 /// A broker, shared by all its tasks.
@@ -44,6 +45,8 @@ pub struct Broker {
     pub dirs: Arc<LogDirs>,
     /// Replicas on their way from one of them to another.
     pub moves: Arc<Moves>,
+    /// How fast replicas that move are copied.
+    pub throttles: Throttles,
     /// Counts this broker's starts (`leaseTransitions`).
     epoch: AtomicI64,
     started: watch::Sender<bool>,
@@ -73,6 +76,7 @@ impl Broker {
         dirs: Arc<LogDirs>,
     ) -> Broker {
         let metrics = Metrics::default();
+        let throttles = Throttles::load(dirs.opened().first().map(|dir| dir.path()));
         Broker {
             id,
             advertised,
@@ -92,7 +96,8 @@ impl Broker {
             coordination,
             groups: Groups::default(),
             dirs,
-            moves: Arc::default(),
+            moves: Arc::new(Moves::new(throttles.directories.clone())),
+            throttles,
             replication: Replication::default(),
             epoch: AtomicI64::new(0),
             started: watch::Sender::new(false),

@@ -190,6 +190,12 @@ pub struct KafkaClusterStatus {
     /// Partitions of which some replica is not in sync. They serve, but the loss of another broker may cost more.
     #[serde(default)]
     pub under_replicated_partitions: i32,
+    /// Partitions that move between brokers.
+    #[serde(default)]
+    pub reassigning_partitions: i32,
+    /// Replicas on brokers that are to have none: they leave a few at a time.
+    #[serde(default)]
+    pub replicas_to_move: i32,
     /// Topics whose KafkaTopic was found missing without its deletion having been seen. Their data is kept for
     /// a day.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -6,6 +6,7 @@
 pub mod cluster;
 pub mod elections;
 pub mod inquiry;
+pub mod moves;
 pub mod names;
 pub mod partition;
 pub mod partitions;

@@ -31,6 +31,11 @@ pub const TOPIC_ID: &str = "milena.dev/topic-id";
 pub const DROP_TOPICS: &str = "milena.dev/drop-topics";
 /// Annotation of a KafkaTopic: elections to hold, as [`crate::elections`] describes them. The operator takes it away.
 pub const ELECT_LEADERS: &str = "milena.dev/elect-leaders";
+/// Annotation of a KafkaTopic: where its partitions are to move, see [`crate::moves::Moves`]. The operator takes it out
+/// once they have begun to.
+pub const REASSIGN: &str = "milena.dev/reassign";
+/// Annotation of a KafkaCluster: ids of brokers that are to have no partitions, with commas between them.
+pub const EMPTY_BROKERS: &str = "milena.dev/empty-brokers";
 /// Annotation of any object of ours: with the value `true` the operator leaves it alone.
 pub const PAUSED: &str = "milena.dev/paused";
 /// Annotation of objects that the operator applied: hash of what it applied.

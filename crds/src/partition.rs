@@ -1,6 +1,7 @@
 //! The state of one partition: its text in KafkaPartitions, and the changes that the coordination rules allow.
 
 mod offline;
+mod reassign;
 mod report;
 mod text;
 mod transition;
@@ -47,10 +48,11 @@ pub struct Member {
 ///
 /// Text form, exactly one space between fields:
 /// `replicas=0,1 leader=0 leaderEpoch=3 partitionEpoch=5 isr=0.9f2c41d7-1,1.11d09ac2-0 elr=`; without a leader
-/// `leader=none`. What is read holds the invariants of [`PartitionState::validate`].
+/// `leader=none`; while it moves to other brokers with ` adding=3 removing=1` behind that. What is read holds the
+/// invariants of [`PartitionState::validate`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PartitionState {
-    /// Brokers that hold a replica, in order of preference as leader.
+    /// Brokers that hold a replica, in order of preference as leader; while it moves those of before and of after.
     pub replicas: Vec<i32>,
     /// The leader; `None` while the partition is offline.
     pub leader: Option<i32>,
@@ -62,6 +64,10 @@ pub struct PartitionState {
     pub isr: Vec<Member>,
     /// Eligible leader replicas (KIP-966), in replica order.
     pub elr: Vec<Member>,
+    /// Replicas that it did not have before it began to move (KIP-455), in replica order.
+    pub adding: Vec<i32>,
+    /// Replicas that leave once all others are in sync, in replica order.
+    pub removing: Vec<i32>,
 }
 
 /// A partition of a topic; the key of its state in KafkaPartitions, `<topic id>/<partition>`.
@@ -93,7 +99,7 @@ impl PartitionState {
     }
 
     /// What holds of every state: replicas are distinct and some, epochs are not negative, ISR and ELR are disjoint
-    /// sets of replicas in replica order, the leader is in the ISR.
+    /// sets of replicas in replica order, the leader is in the ISR, and a move keeps some and leaves some.
     ///
     /// # Errors
     /// Says which of these does not hold.
@@ -111,6 +117,12 @@ impl PartitionState {
         if !self.in_replica_order(&self.isr) || !self.in_replica_order(&self.elr) {
             return Err("ISR and ELR must be replicas, in replica order");
         }
+        if !self.is_part_of_replicas(&self.adding) || !self.is_part_of_replicas(&self.removing) {
+            return Err("replicas that are added or removed must be some of the replicas, in replica order");
+        }
+        if self.adding.iter().any(|id| self.removing.contains(id)) {
+            return Err("a replica is added and removed");
+        }
         if self.isr.iter().any(|member| self.in_elr(member.broker).is_some()) {
             return Err("a replica is in ISR and ELR");
         }
@@ -118,6 +130,12 @@ impl PartitionState {
             Some(leader) if self.in_isr(leader).is_none() => Err("the leader is not in the ISR"),
             _ => Ok(()),
         }
+    }
+
+    /// Whether `ids` are some of the replicas, but not all, in their order.
+    fn is_part_of_replicas(&self, ids: &[i32]) -> bool {
+        let mut replicas = self.replicas.iter();
+        ids.len() < self.replicas.len() && ids.iter().all(|id| replicas.any(|replica| replica == id))
     }
 
     /// Whether `members` is a subsequence of the replicas.

@@ -51,11 +51,6 @@ const TOPIC: &[Rule] = &[
         rule: "self >= oldSelf",
         message: "'partitions can grow, never shrink: records stay in the partition of their key'",
     },
-    Rule {
-        path: &["spec", "replicas"],
-        rule: "self == oldSelf",
-        message: "'replicas cannot change in this version: make another topic with as many as are needed'",
-    },
 ];
 
 /// Rules of KafkaCluster.

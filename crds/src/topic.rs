@@ -87,7 +87,7 @@ pub struct KafkaTopicSpec {
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 10_000))]
     pub partitions: i32,
-    /// How many brokers hold a copy of each partition.
+    /// How many brokers hold a copy of each partition. Where it changes, replicas are added or removed.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 64))]
     pub replicas: i32,
@@ -131,6 +131,9 @@ pub struct KafkaTopicStatus {
     /// Partitions of which some replica is not in sync.
     #[serde(default)]
     pub under_replicated_partitions: i32,
+    /// Partitions that move to other brokers, or to more or fewer of them.
+    #[serde(default)]
+    pub reassigning_partitions: i32,
 }
 
 impl KafkaTopic {

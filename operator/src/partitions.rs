@@ -1,5 +1,6 @@
 //! Topics and partitions of one cluster: what the controller decides is written, and what comes of it handed back.
 
+mod answers;
 mod close_look;
 mod inquiries;
 mod objects;
@@ -21,7 +22,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Resource as _;
 use kube::runtime::events::EventType;
 use milena_controller::lease::Instant;
-use milena_controller::{Brokers, ChunkWrite, Note, Plan};
+use milena_controller::{Answer, Brokers, ChunkWrite, Note, Plan};
 use milena_crds::{KafkaCluster, KafkaTopic, names};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -129,7 +130,7 @@ impl Task {
     /// Plans, writes, and hands back. `false`: there is more to do at once.
     async fn round(&mut self) -> bool {
         let Some((cluster, plan, versions)) = self.plan() else { return true };
-        let calm = plan.chunks.is_empty();
+        let calm = plan.chunks.is_empty() && plan.answers.is_empty();
         self.count(&plan);
         self.announce(cluster.as_deref(), &plan);
         self.statuses.put(plan.topics);
@@ -139,13 +140,13 @@ impl Task {
         }
         let Some(cluster) = cluster else { return true };
         let (context, handle) = (&self.context, &self.handle);
+        let mut wait = self.take_out_annotations(plan.answers).await;
         let writes = plan.chunks.into_iter().zip(versions);
         let writes = writes.map(|(write, version)| carry_out(context, handle, &cluster, write, version));
         let results: Vec<Result<(), Error>> =
             futures::stream::iter(writes).buffer_unordered(AT_ONCE).collect().await;
         let mut errors = results.into_iter().filter_map(Result::err).peekable();
         context.metrics.reconciled("partitions", errors.peek().is_none());
-        let mut wait = Duration::ZERO;
         for error in errors {
             match error {
                 // Until the namespace is gone there is nothing to do.
@@ -161,6 +162,21 @@ impl Task {
         }
         sleep(wait).await;
         calm
+    }
+
+    /// Takes requests out that are carried out; answers how long to wait after what failed.
+    async fn take_out_annotations(&self, answers: Vec<Answer>) -> Duration {
+        let mut wait = Duration::ZERO;
+        for answer in answers {
+            let topic = answer.topic.clone();
+            if let Err(error) = answers::carry_out(&self.context, &self.handle, answer).await {
+                wait = RETRY;
+                if !error.is_harmless() {
+                    tracing::warn!(topic, %error, "an annotation that is carried out cannot be taken out; trying again");
+                }
+            }
+        }
+        wait
     }
 
     /// What to write now, for which KafkaCluster, and over which versions. `None`: the cluster is to be left alone.
@@ -319,6 +335,9 @@ pub fn summarize(state: &State) -> Summary {
         missing: summary.missing,
         brokers_in_use: summary.brokers_in_use,
         troubled: state.roster.troubled().iter().map(|(id, offline)| (*id, offline.count())).collect(),
+        moving: size(summary.moving),
+        to_move: size(summary.to_move),
+        stuck: summary.stuck,
         version: state.roster.version(brokers),
     }
 }

@@ -126,7 +126,7 @@ def test_scale(operator, space):
     # And not while something does: the status says how to go on.
     space.run("scale", "kafkacluster/small", "--replicas=2")
     until("two brokers serve", lambda: space.get("kc", "small")["status"]["readyBrokers"] == 2, 90)
-    space.apply(topic("spread", "small", 4))
+    space.apply({**topic("spread", "small", 4), "spec": {"cluster": "small", "partitions": 4, "replicas": 2}})
     space.wait_ready("kafkatopic", "spread")
     space.run("scale", "kafkacluster/small", "--replicas=1")
     condition = space.wait_reason("kafkacluster", "small", "ScaleDownBlocked")

@@ -139,7 +139,7 @@ impl Leader {
     /// How many members the committed ISR has beyond those that acks=all needs; below zero that many are lacking.
     pub fn spare_in_sync(&self) -> i64 {
         let count = |all: usize| i64::try_from(all).unwrap_or(i64::MAX);
-        count(self.state.isr.len()).saturating_sub(count(self.min_in_sync.min(self.state.replicas.len())))
+        count(self.state.isr.len()).saturating_sub(count(self.state.needed_in_sync(self.min_in_sync)))
     }
 
     /// How an append whose last record is at `last_offset` stands.

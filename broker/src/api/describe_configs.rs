@@ -15,7 +15,7 @@ use milena_crds::settings::{
     self, BROKER_SETTINGS, Config, Effective, Setting, Source, TOPIC_SETTINGS, Update,
 };
 
-use super::Call;
+use super::{Call, broker_rates};
 use crate::{config::BrokerConfig, coordination::Refusal};
 
 /// Resource types (KIP-133).
@@ -95,7 +95,10 @@ fn describe(
         }
         BROKER => {
             check_broker_name(call, name)?;
-            Ok(broker_settings(&call.broker.config()))
+            let mut all = broker_settings(&call.broker.config());
+            all.extend(broker_rates::describe(&call.broker.throttles));
+            all.sort_by(|one, other| one.name.cmp(&other.name));
+            Ok(all)
         }
         other => {
             let message = format!(

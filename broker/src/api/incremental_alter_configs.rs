@@ -12,7 +12,7 @@ use kafka_protocol::{
 };
 use milena_crds::settings::{self, Kind};
 
-use super::{Call, config_changes};
+use super::{Call, broker_rates, config_changes, describe_configs::BROKER};
 use crate::{
     cluster::Topic,
     coordination::{ConfigChanges, Refusal},
@@ -21,13 +21,14 @@ use crate::{
 /// Answers one request.
 pub async fn handle(call: &Call, request: IncrementalAlterConfigsRequest) -> IncrementalAlterConfigsResponse {
     let jobs = request.resources.iter().map(|resource| async {
-        let changed = config_changes::apply(
-            call,
-            resource.resource_type,
-            &resource.resource_name,
-            request.validate_only,
-            |topic| changes(topic, &resource.configs),
-        );
+        let (kind, name) = (resource.resource_type, &*resource.resource_name);
+        let changed = async {
+            if kind == BROKER {
+                return broker_rates::change(call, name, &resource.configs, request.validate_only);
+            }
+            let edits = |topic: &Topic| changes(topic, &resource.configs);
+            config_changes::apply(call, kind, name, request.validate_only, edits).await
+        };
         let answer = AlterConfigsResourceResponse::default()
             .with_resource_type(resource.resource_type)
             .with_resource_name(resource.resource_name.clone());

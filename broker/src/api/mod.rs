@@ -10,8 +10,10 @@ use tracing::debug;
 use crate::{node::Broker, server::Peer};
 
 mod alter_configs;
+mod alter_partition_reassignments;
 mod alter_replica_log_dirs;
 mod api_versions;
+mod broker_rates;
 mod config_changes;
 mod create_partitions;
 mod create_topics;

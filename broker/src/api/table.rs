@@ -88,6 +88,8 @@ apis! {
     ElectLeaders 0..=2 ElectLeadersRequest => super::elect_leaders::handle;
     IncrementalAlterConfigs 0..=1 IncrementalAlterConfigsRequest
         => super::incremental_alter_configs::handle;
+    AlterPartitionReassignments 0..=1 AlterPartitionReassignmentsRequest
+        => super::alter_partition_reassignments::handle;
     ListPartitionReassignments 0..=0 ListPartitionReassignmentsRequest
         => super::list_partition_reassignments::handle;
     OffsetDelete 0..=0 OffsetDeleteRequest => super::offset_delete::handle;

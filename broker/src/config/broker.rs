@@ -67,6 +67,8 @@ broker_config! {
     log_dir_reserved: i64 = "log.dir.reserved.bytes";
     /// Bytes of logs on their way to each disk at a time, ahead of any sync; 0: as the kernel likes.
     write_back_in_flight: i64 = "milena.log.writeback.inflight.bytes";
+    /// Bytes a second to replicas that are added.
+    reassignment_rate: i64 = "milena.reassignment.max.bytes.per.second";
     /// Whether compacted topics are compacted.
     cleaner_enabled: bool = "log.cleaner.enable";
     /// How often logs to compact are looked for.

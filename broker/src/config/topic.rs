@@ -10,6 +10,7 @@ use super::{
     BrokerConfig,
     values::{Millionths, Typed, Values},
 };
+use crate::throttle::Throttled;
 
 /// What appends, reads and retention of a topic go by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,10 @@ pub struct TopicConfig {
     pub timestamp_before_max_ms: i64,
     /// How far after now a record's time may lie, in milliseconds.
     pub timestamp_after_max_ms: i64,
+    /// Replicas whose sending is throttled (`leader.replication.throttled.replicas`).
+    pub throttled_leaders: Throttled,
+    /// Replicas whose fetching is throttled (`follower.replication.throttled.replicas`).
+    pub throttled_followers: Throttled,
     /// What the log goes by.
     pub log: LogConfig,
 }
@@ -47,6 +52,12 @@ impl TopicConfig {
             timestamp_type,
             timestamp_before_max_ms: settings.get("message.timestamp.before.max.ms"),
             timestamp_after_max_ms: settings.get("message.timestamp.after.max.ms"),
+            throttled_leaders: Throttled::read(
+                &settings.get::<String>("leader.replication.throttled.replicas"),
+            ),
+            throttled_followers: Throttled::read(
+                &settings.get::<String>("follower.replication.throttled.replicas"),
+            ),
             log: LogConfig {
                 segment_bytes: settings.get("segment.bytes"),
                 segment_ms: settings.get("segment.ms"),

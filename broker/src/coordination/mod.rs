@@ -8,7 +8,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use kafka_protocol::ResponseError;
-use milena_crds::{elections::Wish, partition::PartitionKey, settings::Config};
+use milena_crds::{elections::Wish, moves::Moves, partition::PartitionKey, settings::Config};
 use milena_replication::{Change, Outcome};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -34,6 +34,11 @@ pub trait Coordination: Send + Sync {
 
     /// Sets (some) or resets (none) topic settings; settings that are not named stay.
     fn alter_topic(&self, name: &str, changes: ConfigChanges) -> BoxFuture<'_, Result<(), Refusal>>;
+
+    /// Has partitions of a topic moved to the replicas that are named for them (KIP-455). `replicas`: what the topic asks
+    /// for from then on of each partition, where that changes.
+    fn reassign(&self, name: &str, moves: Moves, replicas: Option<i32>)
+    -> BoxFuture<'_, Result<(), Refusal>>;
 
     /// Changes who is in sync with partitions that this broker leads, each by compare-and-swap on the state that its
     /// change names (rule 1). Answers how each attempt ended, in the same order.

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::{
     Hosted, HostedTopic, Partition, garbage::remove_directory_later, housekeeping::Housekeeping, leftovers,
-    placement::Placement,
+    placement::Placement, removals,
 };
 use crate::{
     clock,
@@ -139,8 +139,11 @@ impl Manager {
         let image = self.images.borrow_and_update().clone();
         self.hide_what_is_gone(broker, &image);
         let view = broker.view();
-        let hosted = block_in_place(|| self.act(broker, &view, &image, all));
+        let (hosted, moved) = block_in_place(|| self.act(broker, &view, &image, all));
         broker.set_view(View { image, hosted });
+        block_in_place(|| moved.iter().for_each(|replica| self.delete(replica)));
+        // Fetches that watch what is gone find out by the new picture.
+        moved.iter().for_each(|replica| replica.look_again());
         broker.metrics.show_replicas(broker.id, &broker.view().hosted);
         self.sort_out_leftovers(broker);
         self.tell_what_cannot_be_served(broker);
@@ -216,7 +219,7 @@ impl Manager {
         if self.sorted_out || view.image.from_memory {
             return;
         }
-        match block_in_place(|| leftovers::sort_out(&self.dirs, &view.image, &view.hosted)) {
+        match block_in_place(|| leftovers::sort_out(&self.dirs, self.me.broker, &view.image, &view.hosted)) {
             Ok(found) => {
                 broker.metrics.unknown_logs.set(i64::try_from(found.unknown).unwrap_or(i64::MAX));
                 self.sorted_out = true;
@@ -244,14 +247,25 @@ impl Manager {
         }
     }
 
-    /// What is hosted from now on.
-    fn act(&mut self, broker: &Arc<Broker>, view: &View, image: &Arc<ClusterImage>, all: bool) -> Hosted {
+    /// What is hosted from now on, and what other brokers have now.
+    fn act(
+        &mut self,
+        broker: &Arc<Broker>,
+        view: &View,
+        image: &Arc<ClusterImage>,
+        all: bool,
+    ) -> (Hosted, Vec<Arc<Partition>>) {
         let mut hosted = view.hosted.clone();
+        let mut moved = Vec::new();
         let changed = match all {
             true => image.topics.values().cloned().collect(),
             false => differences(view, image).0,
         };
         self.drop_deleted(broker, image);
+        for topic in changed.iter().filter(|_| !image.from_memory) {
+            moved.extend(removals::take_out(&mut hosted, topic, self.me.broker));
+        }
+        moved.iter().for_each(|replica| broker.replication.assign(broker, replica));
         let config = broker.config();
         let mut openings = Vec::new();
         for topic in &changed {
@@ -263,7 +277,7 @@ impl Manager {
         for topic in changed.iter().filter_map(|topic| hosted.topic(topic.id)) {
             topic.open.values().for_each(|replica| broker.replication.assign(broker, replica));
         }
-        hosted
+        (hosted, moved)
     }
 
     /// Deletes the data of hidden topics whose deletion is recorded.

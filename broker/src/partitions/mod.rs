@@ -15,6 +15,7 @@ mod moves;
 mod partition;
 mod placement;
 mod read;
+mod removals;
 mod role;
 mod waiters;
 mod watch;

@@ -20,7 +20,7 @@ use tokio::task::spawn_blocking;
 use tracing::{error, info};
 
 use super::Partition;
-use crate::clock;
+use crate::{clock, throttle::Throttle};
 
 /// So much is copied with one read.
 const CHUNK: usize = 1 << 20;
@@ -31,6 +31,7 @@ const ALMOST: i64 = 1000;
 #[derive(Default)]
 pub struct Moves {
     state: Mutex<State>,
+    throttle: Arc<Throttle>,
 }
 
 #[derive(Default)]
@@ -51,6 +52,7 @@ pub struct Move {
     from: Arc<LogDir>,
     /// What a former life has copied.
     begun: Option<PartitionDir>,
+    throttle: Arc<Throttle>,
     cancelled: AtomicBool,
     /// The broker stops: what is copied is for its next life.
     stopped: AtomicBool,
@@ -59,6 +61,11 @@ pub struct Move {
 }
 
 impl Moves {
+    /// Nothing is on its way. `throttle`: how fast it is copied.
+    pub fn new(throttle: Arc<Throttle>) -> Moves {
+        Moves { state: Mutex::default(), throttle }
+    }
+
     /// Asks for a move; one that is under way to elsewhere is given up. A replica that is there already stays.
     pub fn ask(self: &Arc<Moves>, replica: &Arc<Partition>, from: Arc<LogDir>, to: Arc<LogDir>) {
         self.begin(replica, from, to, None);
@@ -99,6 +106,7 @@ impl Moves {
             to,
             from,
             begun,
+            throttle: self.throttle.clone(),
             cancelled: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             copied_bytes: AtomicI64::new(0),
@@ -217,7 +225,11 @@ impl Move {
             if self.cancelled.load(Ordering::Acquire) {
                 return Ok(false);
             }
+            // One thread does nothing else; a move that is given up is noticed after at most a second.
+            std::thread::sleep(self.throttle.pause());
+            let before = copy.log.size_in_bytes();
             let more = copy.step(&self.replica.reader())?;
+            self.throttle.took(usize::try_from(copy.log.size_in_bytes().saturating_sub(before)).unwrap_or(0));
             self.copied_bytes
                 .store(i64::try_from(copy.log.size_in_bytes()).unwrap_or(i64::MAX), Ordering::Relaxed);
             self.copied_end.store(copy.log.log_end_offset(), Ordering::Relaxed);

@@ -69,6 +69,8 @@ pub struct Fetcher {
     failed: HashSet<u32>,
     /// Those whose disk has to have what was taken before they ask for more (`flush.messages`).
     flushing: HashSet<u32>,
+    /// Those that are throttled and have to wait.
+    held: HashSet<u32>,
     /// Woken when a disk has it.
     flushed: Arc<Waiter>,
 }
@@ -102,6 +104,7 @@ impl Fetcher {
             left: Vec::new(),
             failed: HashSet::new(),
             flushing: HashSet::new(),
+            held: HashSet::new(),
             flushed: Arc::default(),
         }
     }
@@ -222,6 +225,9 @@ impl Fetcher {
                         frames.let_go();
                     }
                 }
+                () = sleep(self.broker.throttles.follower.pause()), if !self.held.is_empty() => {
+                    self.due.extend(self.held.drain());
+                }
                 () = self.flushed.woken(), if !self.flushing.is_empty() => self.due.extend(self.flushing.drain()),
                 () = sleep_until(retry_at), if !nothing_failed => self.due.extend(self.failed.drain()),
             }
@@ -241,6 +247,10 @@ impl Fetcher {
             let Some(one) = self.followed.get_mut(&number) else { continue };
             if one.partition.waits_for_disk(&self.flushed) {
                 self.flushing.insert(number);
+                continue;
+            }
+            if is_throttled(&one.partition) && !self.broker.throttles.follower.pause().is_zero() {
+                self.held.insert(number);
                 continue;
             }
             let next = one.partition.next_fetch().filter(|(leader, _)| *leader == self.leader);
@@ -287,6 +297,9 @@ impl Fetcher {
                 }
                 continue;
             };
+            if is_throttled(&one.partition) {
+                self.broker.throttles.follower.took(told.records.len());
+            }
             match one.partition.take_answer(&asked, &told.answer, &told.records) {
                 Taken::Again => self.due.push(told.slot),
                 Taken::Failed => {
@@ -300,4 +313,10 @@ impl Fetcher {
         }
         Ok(count)
     }
+}
+
+/// Whether what is taken of this partition is counted: the topic says so, and it is not in sync (KIP-73).
+fn is_throttled(partition: &Partition) -> bool {
+    let me = partition.member().broker;
+    partition.config().throttled_followers.has(partition.index, me) && partition.state().in_isr(me).is_none()
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use milena_replication::Outcome;
+use milena_replication::{Change, Outcome};
 use tokio::{
     sync::{mpsc::UnboundedReceiver, watch},
     time::{MissedTickBehavior, interval},
@@ -17,6 +17,8 @@ use crate::{
 
 /// How often it is looked for followers that are behind, and for changes to repeat.
 const TICK: Duration = Duration::from_millis(500);
+/// Who has joined may be the last that others wait for to leave: so many times it is looked again at once.
+const MORE_ROUNDS: usize = 1;
 /// Most changes that are asked for at a time.
 const BATCH: usize = 4096;
 
@@ -60,8 +62,12 @@ pub async fn look_after(
             }
             _ = tick.tick() => led(&broker.view(), Partition::needs_a_look),
         };
+        let dead = |id| !alive.contains(&id) || suspects.contains(&id);
         for partitions in look.chunks(BATCH) {
-            change(&broker, partitions, |id| !alive.contains(&id) || suspects.contains(&id)).await;
+            let mut more = change(&broker, partitions, dead).await;
+            for _ in 0..MORE_ROUNDS {
+                more = change(&broker, &more, dead).await;
+            }
         }
     }
 }
@@ -75,8 +81,12 @@ fn led(view: &View, wanted: impl Fn(&Partition) -> bool) -> Vec<Arc<Partition>> 
     view.hosted.replicas().filter(wanted).cloned().collect()
 }
 
-/// Makes the changes that these partitions propose.
-async fn change(broker: &Broker, partitions: &[Arc<Partition>], dead: impl Fn(i32) -> bool) {
+/// Makes the changes that these partitions propose. Answers those that move, and may have more to propose.
+async fn change(
+    broker: &Broker,
+    partitions: &[Arc<Partition>],
+    dead: impl Fn(i32) -> bool,
+) -> Vec<Arc<Partition>> {
     let max_lag_ms = broker.config().replica_lag_ms;
     let propose = |partition: &Arc<Partition>| {
         let change = partition.propose(max_lag_ms, &dead)?;
@@ -84,7 +94,7 @@ async fn change(broker: &Broker, partitions: &[Arc<Partition>], dead: impl Fn(i3
     };
     let proposed: Vec<_> = partitions.iter().filter_map(propose).collect();
     if proposed.is_empty() {
-        return;
+        return Vec::new();
     }
     let changes =
         proposed.iter().map(|(partition, change)| IsrChange { key: partition.key(), change: change.clone() });
@@ -96,4 +106,7 @@ async fn change(broker: &Broker, partitions: &[Arc<Partition>], dead: impl Fn(i3
         broker.metrics.count_isr_change(change, outcome);
         partition.answered(change, outcome);
     }
+    let moved =
+        |(partition, change): (Arc<Partition>, Change)| change.new.is_reassigning().then_some(partition);
+    proposed.into_iter().filter_map(moved).collect()
 }

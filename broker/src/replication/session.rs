@@ -31,6 +31,7 @@ use crate::{
     node::Broker,
     partitions::{FollowerSlot, Partition, Signal},
     server,
+    throttle::{Throttle, Throttles},
 };
 
 /// An exchange with nothing to say says so this often, and high watermarks with it.
@@ -73,6 +74,55 @@ struct Slot {
     sent: VecDeque<i64>,
     /// The high watermark that the follower was told last.
     told: i64,
+}
+
+/// Why records are held back.
+#[derive(Clone, Copy, Debug)]
+enum Brake {
+    /// The topic names the replica (KIP-73).
+    Named,
+    /// The follower is a replica that is added.
+    Added,
+}
+
+impl Brake {
+    fn throttle(self, throttles: &Throttles) -> &Throttle {
+        match self {
+            Brake::Named => &throttles.leader,
+            Brake::Added => &throttles.added,
+        }
+    }
+}
+
+/// Slots that are held back, each until its throttle lets go.
+#[derive(Default)]
+struct Held {
+    named: Vec<u32>,
+    added: Vec<u32>,
+}
+
+impl Held {
+    fn list(&mut self, brake: Brake) -> &mut Vec<u32> {
+        match brake {
+            Brake::Named => &mut self.named,
+            Brake::Added => &mut self.added,
+        }
+    }
+
+    /// Puts those that may go on back in line; answers how long the others wait, if there are any.
+    fn release(&mut self, throttles: &Throttles, backlog: &mut VecDeque<u32>) -> Option<Duration> {
+        let mut shortest: Option<Duration> = None;
+        for brake in [Brake::Named, Brake::Added] {
+            let pause = brake.throttle(throttles).pause();
+            let list = self.list(brake);
+            if pause.is_zero() {
+                backlog.extend(list.drain(..));
+            } else if !list.is_empty() {
+                shortest = Some(shortest.map_or(pause, |known| known.min(pause)));
+            }
+        }
+        shortest
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,16 +247,19 @@ impl Session {
     async fn speak(&self, broker: &Broker, socket: &TcpStream) -> io::Result<()> {
         let mut views = broker.view_changes();
         let mut backlog = VecDeque::new();
+        let mut held = Held::default();
         loop {
             let mut alive = false;
+            let pause = held.release(&broker.throttles, &mut backlog);
             if backlog.is_empty() {
                 tokio::select! {
+                    () = sleep(pause.unwrap_or_default()), if pause.is_some() => continue,
                     () = self.signal.woken() => {}
                     _ = views.changed() => self.place(broker),
                     () = sleep(SIGN_OF_LIFE) => alive = true,
                 }
             }
-            if let Some(frame) = self.next_frame(broker, &mut backlog, alive)? {
+            if let Some(frame) = self.next_frame(broker, &mut backlog, &mut held, alive)? {
                 server::write(socket, frame, broker).await?;
             }
         }
@@ -224,22 +277,36 @@ impl Session {
     }
 
     /// What is to be said, within the limit of one frame; the rest stays in the backlog. `alive`: a frame without
-    /// anything, too.
+    /// anything, too. What is throttled and has to wait is `held`.
     fn next_frame(
         &self,
         broker: &Broker,
         backlog: &mut VecDeque<u32>,
+        held: &mut Held,
         alive: bool,
     ) -> io::Result<Option<ResponseFrame>> {
         backlog.extend(self.signal.take());
         let config = broker.config();
+        broker.throttles.added.set_rate(config.reassignment_rate);
         let mut slots = self.slots.lock();
         let (mut all, mut len) = (Vec::new(), 0);
         while len < config.replica_response_bytes {
             let Some(number) = backlog.pop_front() else { break };
             let Some(slot) = slots.by_number.get_mut(&number) else { continue };
-            let left = config.replica_response_bytes - len;
-            if let Some(told) = slot.tell(broker, number, left.min(config.replica_fetch_bytes)) {
+            let mut most = (config.replica_response_bytes - len).min(config.replica_fetch_bytes);
+            let brake = slot.brake(self.follower.broker);
+            let throttle = brake.map(|brake| brake.throttle(&broker.throttles));
+            if let (Some(brake), Some(throttle)) = (brake, throttle) {
+                if !throttle.pause().is_zero() {
+                    held.list(brake).push(number);
+                    continue;
+                }
+                most = most.min(throttle.piece());
+            }
+            if let Some(told) = slot.tell(broker, number, most) {
+                if let Some(throttle) = throttle {
+                    throttle.took(told.len());
+                }
                 len += told.len();
                 all.push(told);
             }
@@ -266,6 +333,20 @@ impl Slot {
     /// Where the next answer begins.
     fn next_offset(&self) -> i64 {
         self.sent.back().copied().unwrap_or(self.fetch.offset)
+    }
+
+    /// By what records for this follower are held back while it is not in sync: the topic says so (KIP-73), or it is
+    /// added.
+    fn brake(&self, follower: i32) -> Option<Brake> {
+        let partition = self.partition.as_ref().filter(|_| self.state == State::Ready)?;
+        let state = partition.state();
+        if state.in_isr(follower).is_some() {
+            return None;
+        }
+        if partition.config().throttled_leaders.has(self.index, partition.member().broker) {
+            return Some(Brake::Named);
+        }
+        state.adding.contains(&follower).then_some(Brake::Added)
     }
 
     /// Judges the follower's fetch, where this broker leads.

@@ -1,6 +1,8 @@
 //! A broker as a process of its own, and the bytes that clients exchange with it.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+pub mod three;
+
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},

@@ -3,6 +3,8 @@ use uuid::Uuid;
 
 use super::*;
 
+mod moves;
+
 const DISK: u32 = 0x9f2c_41d7;
 
 fn generation(unclean_starts: u32) -> Generation {
@@ -53,6 +55,12 @@ fn one_state_has_one_text() {
         "replicas=0,1 leader=0 leaderEpoch=0 partitionEpoch=0 isr=0.9f2c41d7-1 elr=0.9f2c41d7-1",
         "replicas=0 leader=0 leaderEpoch=0 partitionEpoch=0 isr=0.9f2c41d7-1,1.9f2c41d7-1 elr=",
         "leader=0 replicas=0 leaderEpoch=0 partitionEpoch=0 isr=0.9f2c41d7-1 elr=",
+        "replicas=0 leader=0 leaderEpoch=0 partitionEpoch=0 isr=0.9f2c41d7-1 elr= adding= removing=",
+        "replicas=0,1 leader=0 leaderEpoch=0 partitionEpoch=0 isr=0.9f2c41d7-1 elr= adding=1",
+        "replicas=0,1 leader=0 leaderEpoch=0 partitionEpoch=0 isr=0.9f2c41d7-1 elr= adding=2 removing=",
+        "replicas=0,1 leader=0 leaderEpoch=0 partitionEpoch=0 isr=0.9f2c41d7-1 elr= adding=0,1 removing=",
+        "replicas=0,1,2 leader=0 leaderEpoch=0 partitionEpoch=0 isr=0.9f2c41d7-1 elr= adding=2,1 removing=",
+        "replicas=0,1,2 leader=0 leaderEpoch=0 partitionEpoch=0 isr=0.9f2c41d7-1 elr= adding=1 removing=1",
     ];
     for text in wrong {
         assert!(text.parse::<PartitionState>().is_err(), "{text}");
@@ -162,7 +170,7 @@ fn illegal_steps_are_found() {
         check_transition(&state, &next, 2).unwrap_err().to_string()
     };
     assert!(bad(|next| next.partition_epoch += 1).contains("partition epoch"));
-    assert!(bad(|next| next.replicas.push(3)).contains("replicas stay"));
+    assert!(bad(|next| next.replicas.push(3)).contains("by a move alone"));
     assert!(bad(|next| next.leader_epoch = 0).contains("never falls"));
     assert!(bad(|next| next.leader_epoch = 1).contains("raises the leader epoch"));
     assert!(bad(|next| next.isr.truncate(1)).contains("joins the ELR"));
@@ -187,14 +195,20 @@ fn any_generation() -> impl Strategy<Value = Generation> {
 
 /// Valid states: each replica is in the ISR, in the ELR or in neither.
 fn any_state() -> impl Strategy<Value = PartitionState> {
-    let replica = (any_generation(), 0..3u8);
+    // The last number: a replica that is added, or that is removed, or that stays.
+    let replica = (any_generation(), 0..3u8, 0..6u8);
     let replicas = prop::collection::btree_map(0..1000i32, replica, 1..6);
     let epochs = (0..i32::MAX, 0..i32::MAX);
     (replicas, epochs, any::<prop::sample::Index>(), any::<bool>()).prop_map(
         |(replicas, epochs, pick, led)| {
             let of = |wanted: u8| {
-                let all = replicas.iter().filter(move |(_, (_, set))| *set == wanted);
-                all.map(|(broker, (generation, _))| Member { broker: *broker, generation: *generation })
+                let all = replicas.iter().filter(move |(_, (_, set, _))| *set == wanted);
+                all.map(|(broker, (generation, ..))| Member { broker: *broker, generation: *generation })
+            };
+            // Who has the least id stays, so that there is somebody before and after.
+            let moving = |wanted: u8| {
+                let all = replicas.iter().skip(1).filter(move |(_, (.., moves))| *moves == wanted);
+                all.map(|(broker, _)| *broker).collect()
             };
             let isr: Vec<_> = of(0).collect();
             let leader = (led && !isr.is_empty()).then(|| pick.get(&isr).broker);
@@ -204,6 +218,8 @@ fn any_state() -> impl Strategy<Value = PartitionState> {
                 leader_epoch: epochs.0,
                 partition_epoch: epochs.1,
                 elr: of(1).collect(),
+                adding: moving(0),
+                removing: moving(1),
                 isr,
             }
         },

@@ -106,19 +106,30 @@ impl fmt::Display for PartitionState {
             None => f.write_str("none")?,
         }
         write!(f, " leaderEpoch={} partitionEpoch={}", self.leader_epoch, self.partition_epoch)?;
-        write!(f, " isr={} elr={}", List(&self.isr), List(&self.elr))
+        write!(f, " isr={} elr={}", List(&self.isr), List(&self.elr))?;
+        if !self.is_reassigning() {
+            return Ok(());
+        }
+        write!(f, " adding={} removing={}", List(&self.adding), List(&self.removing))
     }
 }
 
-/// The values of the six fields, in their order.
-fn fields(text: &str) -> Option<[&str; 6]> {
-    const NAMES: [&str; 6] = ["replicas=", "leader=", "leaderEpoch=", "partitionEpoch=", "isr=", "elr="];
-    let mut values = [""; 6];
-    let mut parts = text.split(' ');
-    for (name, value) in NAMES.iter().zip(&mut values) {
+/// The values of the fields, in their order. The last two are there while the partition moves, and only then.
+fn fields(text: &str) -> Option<[&str; 8]> {
+    const NAMES: [&str; 8] =
+        ["replicas=", "leader=", "leaderEpoch=", "partitionEpoch=", "isr=", "elr=", "adding=", "removing="];
+    /// So many are always there.
+    const ALWAYS: usize = 6;
+    let mut values = [""; 8];
+    let mut parts = text.split(' ').peekable();
+    for (index, (name, value)) in NAMES.iter().zip(&mut values).enumerate() {
+        if index == ALWAYS && parts.peek().is_none() {
+            return Some(values);
+        }
         *value = parts.next()?.strip_prefix(name)?;
     }
-    parts.next().is_none().then_some(values)
+    let moves = values.iter().skip(ALWAYS).any(|value| !value.is_empty());
+    (moves && parts.next().is_none()).then_some(values)
 }
 
 /// At most [`MAX_REPLICAS`] items; no text is no item.
@@ -140,7 +151,7 @@ impl FromStr for PartitionState {
             return Err(wrong("a partition state that is too long", text));
         }
         let read = || {
-            let [replicas, leader, leader_epoch, partition_epoch, isr, elr] = fields(text)?;
+            let [replicas, leader, leader_epoch, partition_epoch, isr, elr, adding, removing] = fields(text)?;
             Some(Self {
                 replicas: items(replicas, number)?,
                 leader: if leader == "none" { None } else { Some(number(leader)?) },
@@ -148,6 +159,8 @@ impl FromStr for PartitionState {
                 partition_epoch: number(partition_epoch)?,
                 isr: items(isr, |member| member.parse().ok())?,
                 elr: items(elr, |member| member.parse().ok())?,
+                adding: items(adding, number)?,
+                removing: items(removing, number)?,
             })
         };
         let state: Self = read().ok_or_else(|| wrong("not a partition state", text))?;

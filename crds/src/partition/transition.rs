@@ -1,7 +1,7 @@
 //! The changes of a partition's state that the coordination rules allow. Each returns the next state, with a
 //! partition epoch one above, to be written by compare-and-swap on the text of the state it was made from.
 
-use super::{Generation, Member, PartitionState};
+use super::{Generation, Member, PartitionState, reassign};
 
 /// A change that the coordination rules do not allow in this state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,7 +51,9 @@ impl PartitionState {
     pub fn create(replicas: Vec<i32>, isr: Vec<Member>) -> Result<Self, NotPossible> {
         let leader = isr.first().map(|member| member.broker);
         let elr = Vec::new();
-        let state = Self { replicas, leader, leader_epoch: 0, partition_epoch: 0, isr, elr };
+        let (adding, removing) = (Vec::new(), Vec::new());
+        let state =
+            Self { replicas, leader, leader_epoch: 0, partition_epoch: 0, isr, elr, adding, removing };
         if leader.is_none() {
             return Err(NotPossible::Invalid("nobody is in sync"));
         }
@@ -146,7 +148,7 @@ impl PartitionState {
         next.checked()
     }
 
-    fn bump(&self) -> Result<Self, NotPossible> {
+    pub(super) fn bump(&self) -> Result<Self, NotPossible> {
         let partition_epoch = self.partition_epoch.checked_add(1).ok_or(NotPossible::EpochsUsedUp)?;
         Ok(Self { partition_epoch, ..self.clone() })
     }
@@ -162,7 +164,7 @@ impl PartitionState {
         self.elr = self.replicas.iter().filter_map(left).collect();
     }
 
-    fn checked(self) -> Result<Self, NotPossible> {
+    pub(super) fn checked(self) -> Result<Self, NotPossible> {
         self.validate().map_err(NotPossible::Invalid)?;
         Ok(self)
     }
@@ -190,8 +192,9 @@ fn judge(old: &PartitionState, new: &PartitionState, min_insync_replicas: usize)
     if old.partition_epoch.checked_add(1) != Some(new.partition_epoch) {
         return Err("a change adds one to the partition epoch");
     }
-    if old.replicas != new.replicas {
-        return Err("replicas stay as they are");
+    let placed = |state: &PartitionState| [&state.replicas, &state.adding, &state.removing].map(Clone::clone);
+    if placed(old) != placed(new) {
+        return reassign::judge(old, new);
     }
     let mut by_rule = old.clone();
     by_rule.set_isr(old, new.isr.clone());

@@ -296,6 +296,13 @@ pub const BROKER_SETTINGS: &[Setting] = &[
     )
     .restart(),
     setting(
+        "milena.reassignment.max.bytes.per.second",
+        long(1),
+        "9223372036854775807",
+        "What one broker sends at most to replicas that are added, because partitions move, and are not in sync yet. \
+         Moves by hand may have a limit of their own (kafka-reassign-partitions.sh --throttle).",
+    ),
+    setting(
         "milena.request.progress.ms",
         long(1),
         "30000",

@@ -1,8 +1,7 @@
 //! Every setting of topics in Kafka 4.3, sorted by name.
 
 use super::row::{
-    CLEANUP, COMPRESSION, GZIP, HOUR, LZ4, MINUTE, NO_REPLICATION, NO_TIERS, TIMESTAMP, ZSTD, int, long,
-    same, setting,
+    CLEANUP, COMPRESSION, GZIP, HOUR, LZ4, MINUTE, NO_TIERS, TIMESTAMP, ZSTD, int, long, same, setting,
 };
 use super::{Kind, Setting, Synonym};
 
@@ -53,8 +52,7 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
         Kind::ThrottledReplicas,
         "",
         "Replicas whose fetching is throttled, as partition:broker; * is all.",
-    )
-    .without_effect(NO_REPLICATION),
+    ),
     setting(
         "index.interval.bytes",
         int(0),
@@ -68,8 +66,7 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
         Kind::ThrottledReplicas,
         "",
         "Replicas whose sending is throttled, as partition:broker; * is all.",
-    )
-    .without_effect(NO_REPLICATION),
+    ),
     setting(
         "local.retention.bytes",
         long(-2),

@@ -48,8 +48,8 @@ pub const CASES: &[Case] = &[
     topic("a", "{cluster: demo2, partitions: 4}").refused("spec.cluster cannot change from demo to demo2"),
     topic("a", "{cluster: demo, partitions: 4, topicName: b}").refused("spec.topicName cannot change"),
     topic("a", "{cluster: demo, partitions: 4, topicName: a}"),
-    topic("a", "{cluster: demo, partitions: 4, replicas: 3}")
-        .refused("replicas cannot change in this version"),
+    topic("a", "{cluster: demo, partitions: 4, replicas: 3}"),
+    topic("a", "{cluster: demo, partitions: 4, replicas: 2}"),
     topic("a", "{cluster: demo, partitions: 10001}").refused("less than or equal to 10000"),
     topic("b", "{cluster: demo, partitions: 0}").refused("greater than or equal to 1"),
     topic("b", "{cluster: demo, replicas: 0}").refused("greater than or equal to 1"),

@@ -20,7 +20,25 @@ pub struct Chunks {
     /// The objects that each topic has partitions in.
     of_topic: HashMap<Uuid, BTreeSet<u32>>,
     load: Load,
+    /// By broker: how many replicas are there, those that are about to leave included.
+    in_use: Counts,
     totals: Totals,
+}
+
+/// How many, by broker.
+#[derive(Clone, Debug, Default)]
+struct Counts(BTreeMap<i32, usize>);
+
+impl Counts {
+    fn count(&mut self, replicas: &[i32], there: bool) {
+        for broker in replicas {
+            let count = self.0.entry(*broker).or_default();
+            *count = if there { count.saturating_add(1) } else { count.saturating_sub(1) };
+            if *count == 0 {
+                self.0.remove(broker);
+            }
+        }
+    }
 }
 
 /// Counts of partitions.
@@ -32,6 +50,8 @@ pub struct Totals {
     pub offline: usize,
     /// Those of which some replica is not in sync.
     pub under_replicated: usize,
+    /// Those that move.
+    pub moving: usize,
 }
 
 /// A partition as it stands in an object.
@@ -52,7 +72,7 @@ impl Chunks {
         &self.objects
     }
 
-    /// How the brokers are loaded by what stands here.
+    /// How the brokers are loaded by what stands here, where it moves by what it is to become.
     #[must_use]
     pub fn load(&self) -> &Load {
         &self.load
@@ -109,13 +129,24 @@ impl Chunks {
         if state.is_under_replicated() {
             totals.under_replicated = one(totals.under_replicated);
         }
-        if there { self.load.add(&state.replicas) } else { self.load.remove(&state.replicas) }
+        if state.is_reassigning() {
+            totals.moving = one(totals.moving);
+        }
+        self.in_use.count(&state.replicas, there);
+        let target = state.target();
+        if there { self.load.add(&target) } else { self.load.remove(&target) }
     }
 
     /// How many partitions there are, and how many of them are not as they should be.
     #[must_use]
     pub fn totals(&self) -> Totals {
         self.totals
+    }
+
+    /// The highest id of a broker that has a replica, be it one that is about to leave.
+    #[must_use]
+    pub fn highest_in_use(&self) -> Option<i32> {
+        self.in_use.0.keys().next_back().copied()
     }
 
     /// The partitions of a topic, in order.

@@ -1,6 +1,6 @@
 //! What is known of one KafkaCluster, and what has changed since the last plan.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
 use std::ops::Range;
@@ -57,6 +57,8 @@ pub struct Controller {
     pub(crate) recoveries: Recoveries,
     /// When leadership goes back to the first replicas.
     pub(crate) rebalance: Rebalance,
+    /// Topics that keep brokers from leaving: they have more replicas than there are brokers left.
+    pub(crate) stuck: BTreeSet<String>,
     /// Ids to record as deleted.
     pub(crate) doomed: BTreeSet<Uuid>,
     /// Ids with partitions and without a KafkaTopic, and since when.
@@ -78,6 +80,8 @@ pub struct Cluster {
     pub missing: BTreeMap<Uuid, Time>,
     /// Missing topics that a person gives up.
     pub drop: BTreeSet<Uuid>,
+    /// Brokers that are to have no partitions, although they run.
+    pub leaving: BTreeSet<i32>,
 }
 
 impl Cluster {
@@ -91,6 +95,7 @@ impl From<&KafkaCluster> for Cluster {
     fn from(object: &KafkaCluster) -> Self {
         let missing = object.status.iter().flat_map(|status| &status.missing_topics);
         let drop = object.metadata.annotations.iter().filter_map(|all| all.get(names::DROP_TOPICS));
+        let leaving = object.metadata.annotations.iter().filter_map(|all| all.get(names::EMPTY_BROKERS));
         Self {
             brokers: object.spec.brokers,
             first_broker: 0,
@@ -98,6 +103,7 @@ impl From<&KafkaCluster> for Cluster {
             missing: missing
                 .filter_map(|topic| Some((Uuid::parse_str(&topic.topic_id).ok()?, topic.since.clone())))
                 .collect(),
+            leaving: leaving.flat_map(|ids| ids.split(',')).filter_map(|id| id.trim().parse().ok()).collect(),
             drop: drop
                 .flat_map(|ids| ids.split(','))
                 .filter_map(|id| Uuid::parse_str(id.trim()).ok())
@@ -146,6 +152,7 @@ impl Controller {
             gathering: Gathering::default(),
             recoveries: Recoveries::new(),
             rebalance: Rebalance::default(),
+            stuck: BTreeSet::new(),
             doomed: BTreeSet::new(),
             orphans: BTreeMap::new(),
             gone: VecDeque::new(),
@@ -293,6 +300,23 @@ impl Controller {
         if let Some(entry) = self.topics.get_mut(name) {
             entry.sent = None;
             self.dirty.insert(name.to_owned());
+        }
+    }
+
+    /// An annotation could not be taken out: it is looked at again.
+    pub fn answer_failed(&mut self, name: &str) {
+        self.dirty.insert(name.to_owned());
+    }
+
+    /// Brokers that may be given replicas, as far as a person has a say in it.
+    pub(crate) fn willing(&self) -> Cow<'_, Brokers> {
+        match self.cluster.as_ref().map(|cluster| &cluster.leaving).filter(|leaving| !leaving.is_empty()) {
+            None => Cow::Borrowed(&self.brokers),
+            Some(leaving) => {
+                let stays = |(id, _): &(&i32, &Broker)| !leaving.contains(id);
+                let stay = self.brokers.iter().filter(stays).map(|(id, broker)| (*id, broker.clone()));
+                Cow::Owned(stay.collect())
+            }
         }
     }
 

@@ -55,6 +55,14 @@ impl Ballot<'_> {
         {
             return self.elect(other, Why::Elected);
         }
+        // A leader that leaves hands over once all that stay are in sync: one of them ends the move.
+        if self.state.removing.contains(&leader) && self.state.has_arrived() {
+            let stays = |member: &&Member| !self.state.removing.contains(&member.broker);
+            let staying: Vec<Member> = self.state.isr.iter().filter(stays).copied().collect();
+            if let Some(other) = self.find(&staying, |other| !other.draining) {
+                return self.elect(other, Why::Elected);
+            }
+        }
         if self.elected_in == Some(broker.epoch) { None } else { self.elect(leader, Why::Restarted) }
     }
 

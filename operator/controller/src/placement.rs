@@ -3,6 +3,9 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use milena_crds::partition::PartitionState;
 
 use crate::broker::{Brokers, Liveness};
 
@@ -28,10 +31,9 @@ impl Load {
         self.of.get(&broker).copied().unwrap_or_default()
     }
 
-    /// The highest id of a broker that has anything.
-    #[must_use]
-    pub fn highest(&self) -> Option<i32> {
-        self.of.keys().next_back().copied()
+    /// The brokers that have anything.
+    pub fn ids(&self) -> impl Iterator<Item = i32> {
+        self.of.keys().copied()
     }
 
     /// Counts a partition with these replicas in.
@@ -90,6 +92,47 @@ pub fn place(
     Ok((0..partitions).map(place_one).collect())
 }
 
+/// The replicas of a partition with more of them, `wanted` in all, by the same rules: on live brokers with one of `ids`.
+///
+/// # Errors
+/// [`TooFew`] if there are not so many brokers.
+pub fn add_replicas(
+    replicas: &[i32],
+    wanted: usize,
+    brokers: &Brokers,
+    ids: Range<i32>,
+    load: &Load,
+) -> Result<Vec<i32>, TooFew> {
+    let mut candidates = candidates(brokers, ids.end, wanted);
+    candidates.retain(|(id, _)| *id >= ids.start && !replicas.contains(id));
+    if replicas.len() + candidates.len() < wanted {
+        return Err(TooFew { wanted, there: replicas.len() + candidates.len() });
+    }
+    let mut chosen = replicas.to_vec();
+    let rack = |id: &i32| brokers.get(id).and_then(|broker| broker.rack.as_deref());
+    let racks = replicas.iter().map(rack).collect();
+    choose_more(&mut chosen, racks, wanted, &candidates, load);
+    Ok(chosen)
+}
+
+/// The replicas of a partition without some of them, `wanted` in all. Those that cannot be used go first, then those on
+/// a rack that has another, then those of the fullest brokers; the preferred leader goes last.
+pub fn drop_replicas(state: &PartitionState, wanted: usize, brokers: &Brokers, load: &Load) -> Vec<i32> {
+    let mut stay = state.target();
+    let alive = |id: i32| brokers.get(&id).is_some_and(|broker| broker.liveness == Liveness::Alive);
+    let rack = |id: i32| brokers.get(&id).and_then(|broker| broker.rack.as_deref());
+    while stay.len() > wanted.max(1) {
+        let rank = |(at, id): &(usize, &i32)| {
+            let unusable = !alive(**id) || state.in_isr(**id).is_none();
+            let same_rack = stay.iter().filter(|other| rack(**other) == rack(**id)).count() > 1;
+            (unusable, *at > 0, same_rack, load.share(**id).replicas, **id)
+        };
+        let Some((at, _)) = stay.iter().enumerate().max_by_key(rank) else { break };
+        stay.remove(at);
+    }
+    stay
+}
+
 /// Ids and racks of those that can take replicas.
 fn candidates(brokers: &Brokers, size: i32, replicas: usize) -> Vec<(i32, Option<&str>)> {
     let alive = brokers.iter().filter(|(id, broker)| **id < size && broker.liveness == Liveness::Alive);
@@ -106,7 +149,18 @@ fn candidates(brokers: &Brokers, size: i32, replicas: usize) -> Vec<(i32, Option
 /// The leader is who leads least, the followers are who has least, first on racks that the partition is not on yet.
 fn choose(replicas: usize, candidates: &[(i32, Option<&str>)], load: &Load) -> Vec<i32> {
     let mut chosen: Vec<i32> = Vec::with_capacity(replicas);
-    let mut racks: BTreeSet<Option<&str>> = BTreeSet::new();
+    choose_more(&mut chosen, BTreeSet::new(), replicas, candidates, load);
+    chosen
+}
+
+/// Chooses until there are `replicas`; `racks` are those of who was chosen before.
+fn choose_more<'a>(
+    chosen: &mut Vec<i32>,
+    mut racks: BTreeSet<Option<&'a str>>,
+    replicas: usize,
+    candidates: &[(i32, Option<&'a str>)],
+    load: &Load,
+) {
     while chosen.len() < replicas {
         let rank = |(id, rack): &&(i32, Option<&str>)| {
             let share = load.share(*id);
@@ -119,5 +173,4 @@ fn choose(replicas: usize, candidates: &[(i32, Option<&str>)], load: &Load) -> V
         chosen.push(*id);
         racks.insert(*rack);
     }
-    chosen
 }

@@ -21,6 +21,9 @@ use crate::writes::Writes;
 /// How long the data of a missing topic is kept.
 pub(crate) const MISSING_KEPT: SignedDuration = SignedDuration::from_hours(24);
 
+/// Most topics that a status names.
+const MAX_STUCK: usize = 10;
+
 /// What to write. Objects first; statuses may be written meanwhile, they do not depend on them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
@@ -32,6 +35,8 @@ pub struct Plan {
     pub wishes: Vec<WishesDone>,
     /// Unclean elections among what is to be written.
     pub unclean_elections: u64,
+    /// Requests in annotations of KafkaTopics that are carried out.
+    pub answers: Vec<Answer>,
     /// What happened, for Events.
     pub notes: Vec<Note>,
     /// Partitions whose leader the objects change, by reason: `LeadersElected`, `LeadersRestarted`, `PartitionsOffline`…
@@ -63,6 +68,19 @@ pub struct StatusWrite {
     pub minor: bool,
 }
 
+/// A request in an annotation of a KafkaTopic that is carried out: the annotation may go, if it still says that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Name of the object.
+    pub topic: String,
+    /// Its uid, so that no object of the same name loses another's request.
+    pub uid: Option<String>,
+    /// Name of the annotation.
+    pub annotation: &'static str,
+    /// What it said.
+    pub value: String,
+}
+
 /// Something to tell people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
@@ -91,6 +109,12 @@ pub struct Summary {
     pub missing: Vec<MissingTopic>,
     /// One more than the highest id of a broker that holds a replica: below this the cluster cannot be scaled.
     pub brokers_in_use: i32,
+    /// Partitions that move.
+    pub moving: usize,
+    /// Replicas that are still to leave a broker.
+    pub to_move: usize,
+    /// Topics that keep brokers from leaving: they have more replicas than there are brokers left.
+    pub stuck: Vec<String>,
 }
 
 impl Controller {
@@ -128,6 +152,7 @@ impl Controller {
         for topic in std::mem::take(&mut self.dirty) {
             self.reconcile_topic(&topic, &chunks, &mut writes, &mut plan, now);
         }
+        self.balance(&chunks, &mut writes);
         plan.chunks = writes.finish(&self.absent);
         self.chunks = chunks;
         plan
@@ -158,8 +183,11 @@ impl Controller {
             partitions: totals.partitions,
             offline: totals.offline,
             under_replicated: totals.under_replicated,
+            moving: totals.moving,
+            to_move: self.to_move(),
+            stuck: self.stuck.iter().take(MAX_STUCK).cloned().collect(),
             missing: missing.map(|(id, since)| self.missing_topic(*id, since)).collect(),
-            brokers_in_use: self.chunks.load().highest().map_or(0, |id| id.saturating_add(1)),
+            brokers_in_use: self.chunks.highest_in_use().map_or(0, |id| id.saturating_add(1)),
         }
     }
 

@@ -76,9 +76,10 @@ pub(crate) fn of_topic(
         topic_id: object.topic_id().map(|id| id.as_hyphenated().to_string()),
         topic_name: Some(object.topic_name().to_owned()),
         partitions: size(found.len()).max(known),
-        replicas: size(states().map(|state| state.replicas.len()).min().unwrap_or_default()),
+        replicas: size(states().map(|state| state.target().len()).min().unwrap_or_default()),
         offline_partitions: count(|state| state.leader.is_none()),
         under_replicated_partitions: count(PartitionState::is_under_replicated),
+        reassigning_partitions: count(PartitionState::is_reassigning),
     }
 }
 

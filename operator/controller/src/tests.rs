@@ -4,6 +4,7 @@ mod chunks;
 mod elections;
 mod events;
 mod lease;
+mod moves;
 mod placement;
 mod random;
 mod recovery;

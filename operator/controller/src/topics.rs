@@ -34,12 +34,22 @@ impl Controller {
         let found = id.map(|id| chunks.partitions(id)).unwrap_or_default();
         let refused = self.refuse(name, &object, id, &found, chunks);
         self.waiting.remove(name);
+        let stuck = match (&refused, id) {
+            (None, Some(id)) => self.move_partitions(name, id, &object, &found, writes, plan),
+            _ => None,
+        };
         let standing = match (refused, id) {
             (Some(standing), _) => standing,
             (None, None) => return,
             (None, Some(id)) => match self.create(id, &object, &found, writes) {
                 Created::Some => return,
-                Created::Nothing => status::of_partitions(id, &found, &self.brokers),
+                Created::Nothing => match stuck {
+                    Some(stuck) => {
+                        self.waiting.insert(name.to_owned());
+                        stuck
+                    }
+                    None => status::of_partitions(id, &found, &self.brokers),
+                },
                 Created::Wait(standing) => {
                     self.waiting.insert(name.to_owned());
                     standing
@@ -155,7 +165,7 @@ impl Controller {
         }
         let count = usize::try_from(new.end.saturating_sub(new.start)).unwrap_or_default();
         let replicas = usize::try_from(object.spec.replicas).unwrap_or_default();
-        let placed = match place(count, replicas, &self.brokers, cluster.ids().end, writes.load()) {
+        let placed = match place(count, replicas, &self.willing(), cluster.ids().end, writes.load()) {
             Ok(placed) => placed,
             Err(error) => {
                 let message = format!("partitions {from} and above wait for brokers: {error}");
@@ -204,7 +214,7 @@ fn refuse_spec(object: &KafkaTopic, id: Uuid, found: &[Found]) -> Option<Standin
         );
         return no("StateLost", message);
     }
-    if let Some(refused) = refuse_replicas(spec.replicas, found) {
+    if let Some(refused) = refuse_replicas(spec.replicas) {
         return Some(refused);
     }
     if let Err(error) = check_topic_config(&spec.config) {
@@ -224,15 +234,12 @@ fn refuse_spec(object: &KafkaTopic, id: Uuid, found: &[Found]) -> Option<Standin
 }
 
 /// Why a topic cannot have that many replicas of each partition.
-fn refuse_replicas(replicas: i32, found: &[Found]) -> Option<Standing> {
+fn refuse_replicas(replicas: i32) -> Option<Standing> {
     let wanted = usize::try_from(replicas).unwrap_or_default();
     if !(1..=MAX_REPLICAS).contains(&wanted) {
         return no("InvalidReplicas", format!("replicas: {replicas}: 1 to {MAX_REPLICAS}"));
     }
-    let there = found.iter().find_map(|found| found.state.as_ref()).map(|state| state.replicas.len());
-    let there = there.filter(|there| *there != wanted)?;
-    let message = format!("the topic has {there} replicas, which cannot change yet: set replicas to {there}");
-    no("InvalidReplicas", message)
+    None
 }
 
 /// What came of a topic's lack of partitions.

@@ -50,6 +50,13 @@ impl<'a> Writes<'a> {
         self.object(chunk).partitions.insert(key.to_string(), state.to_string());
     }
 
+    /// Whether this plan has changed the state of a partition.
+    pub(crate) fn has_changed(&self, chunk: u32, key: PartitionKey) -> bool {
+        let name = key.to_string();
+        let before = self.before(chunk).and_then(|spec| spec.partitions.get(&name));
+        self.objects.get(&chunk).is_some_and(|spec| spec.partitions.get(&name) != before)
+    }
+
     /// Room in objects, with what this plan takes of it.
     pub(crate) fn room(&mut self) -> &mut Room {
         self.room.get_or_insert_with(|| Room::new(self.chunks))

@@ -43,6 +43,12 @@ pub struct Summary {
     pub brokers_in_use: i32,
     /// Brokers that cannot serve some of their partitions, with how many that are, where that can be told.
     pub troubled: BTreeMap<i32, Option<usize>>,
+    /// Partitions that move.
+    pub moving: i32,
+    /// Replicas that are still to leave a broker.
+    pub to_move: i32,
+    /// Topics that keep brokers from leaving.
+    pub stuck: Vec<String>,
     /// The version that every broker runs, if it is one.
     pub version: Option<String>,
 }
@@ -118,7 +124,12 @@ fn judge(
         return no(problem.reason, problem.message);
     }
     if let Some(blocked) = blocked {
-        return no("ScaleDownBlocked", scale_down_blocked(blocked));
+        let message = scaling_down(blocked, summary);
+        return if summary.stuck.is_empty() {
+            soon("ScalingDown", message)
+        } else {
+            no("ScaleDownBlocked", message)
+        };
     }
     let wanted = cluster.spec.brokers;
     let ready = progress.ready_replicas.unwrap_or(0);
@@ -158,12 +169,18 @@ fn condition_before<'a>(cluster: &'a KafkaCluster, type_: &str) -> Option<&'a Co
     cluster.status.iter().flat_map(|status| &status.conditions).find(|condition| condition.type_ == type_)
 }
 
-fn scale_down_blocked(cluster: &Resolved) -> String {
+fn scaling_down(cluster: &Resolved, summary: &Summary) -> String {
     let (wanted, runs) = (cluster.spec.brokers, cluster.brokers);
+    if summary.stuck.is_empty() {
+        return format!(
+            "{runs} brokers go on running until {wanted} have all partitions: {} move, {} replicas are still to leave",
+            summary.moving, summary.to_move
+        );
+    }
     format!(
-        "spec.brokers is {wanted}, but {runs} brokers go on running: broker {} still holds partitions. Delete the topics \
-         that lie there (kafka-topics.sh --describe tells which), or set spec.brokers back to {runs}",
-        runs - 1
+        "spec.brokers is {wanted}, but {runs} brokers go on running: these topics have more replicas than {wanted} \
+         brokers can hold: {}. Give them fewer (replicas of the KafkaTopic), or set spec.brokers back to {runs}",
+        summary.stuck.join(", ")
     )
 }
 
@@ -194,6 +211,8 @@ fn status(
         partitions: summary.partitions,
         offline_partitions: summary.offline,
         under_replicated_partitions: summary.under_replicated,
+        reassigning_partitions: summary.moving,
+        replicas_to_move: summary.to_move,
         missing_topics: summary.missing,
     }
 }

@@ -1,4 +1,4 @@
-//! Changes of the ISR that a leader proposes, and what is known of their outcome (rules 1, 5, 7 and 10).
+//! Changes of the ISR that a leader proposes, and what is known of their outcome (rules 1, 5, 7, 10 and 14).
 
 use milena_crds::partition::{Member, PartitionState};
 
@@ -36,8 +36,9 @@ pub(super) struct Pending {
 
 impl Leader {
     /// The change of the ISR that is due, if one is: a change whose outcome is unknown again, else removals, else
-    /// members that have caught up, else an ELR that the ISR is large enough to be without. What is handed out counts as proposed until [`Leader::answered`] or
-    /// [`Leader::committed`] says otherwise; meanwhile there is no other.
+    /// members that have caught up, else an ELR that the ISR is large enough to be without, else the end of a move. What
+    /// is handed out counts as proposed until [`Leader::answered`] or [`Leader::committed`] says otherwise; meanwhile
+    /// there is no other.
     ///
     /// Removed are those that `dead` names (whom the operator believes dead, rule 7), and those that have been behind
     /// for more than `max_lag_ms` (`replica.lag.time.max.ms`).
@@ -65,13 +66,26 @@ impl Leader {
             isr.retain(|member| joining.iter().all(|new| new.broker != member.broker));
             isr.extend(joining);
         }
-        let new = self.state.change_isr(self.epoch(), isr, self.min_in_sync).ok()?;
+        let needed = self.state.needed_in_sync(self.min_in_sync);
+        let changed = self.state.change_isr(self.epoch(), isr, needed).ok();
+        let new = changed.or_else(|| self.arrived(&dead))?;
         for (id, position) in &mut self.followers {
             position.fresh &= removed.iter().all(|member| member.broker != *id);
         }
         let change = Change { old: self.state.clone(), new };
         self.pending = Some(Pending { change: change.clone(), sent: true });
         Some(change)
+    }
+
+    /// The state without the replicas that leave, once all that stay are in sync in this epoch (rule 14).
+    fn arrived(&self, dead: impl Fn(i32) -> bool) -> Option<PartitionState> {
+        let target = self.state.target();
+        let here = |member: &&Member| target.contains(&member.broker) && !dead(member.broker);
+        let in_sync = |member: &&Member| {
+            member.broker == self.me || self.position(**member).is_some_and(|end| self.has_reached(end))
+        };
+        let count = self.state.isr.iter().filter(here).filter(in_sync).count();
+        (count == target.len()).then(|| self.state.complete(self.epoch()).ok())?
     }
 
     /// An attempt to make the change that [`Leader::propose`] gave has ended. Answers whether the high watermark moved.
@@ -115,14 +129,20 @@ impl Leader {
             || self.others().any(|member| self.position(*member).is_none_or(|end| end < self.log_end))
             || self.state.replicas.iter().any(|id| self.may_join(*id).is_some())
             || (!self.state.elr.is_empty() && self.has_enough_in_sync())
+            || (self.pending.is_none() && self.state.has_arrived())
+    }
+
+    /// Whether a follower whose log ends there has the high watermark and the start of this leader epoch.
+    fn has_reached(&self, log_end: i64) -> bool {
+        (log_end >= self.high_watermark || !holds(Rule::JoinsAtWatermark))
+            && (log_end >= self.start || !holds(Rule::JoinsAtStart))
     }
 
     /// The entry of a follower that is not in the ISR with its generation, and has reached the high watermark and the
     /// start of this leader epoch, in this epoch (rule 5).
     pub(super) fn may_join(&self, broker: i32) -> Option<Member> {
         let position = self.known(broker).filter(|position| position.fresh)?;
-        let reached = (position.log_end >= self.high_watermark || !holds(Rule::JoinsAtWatermark))
-            && (position.log_end >= self.start || !holds(Rule::JoinsAtStart));
+        let reached = self.has_reached(position.log_end);
         let new = self.state.in_isr(broker) != Some(position.generation);
         let joins = reached && new && self.leadership == Leadership::Elected;
         joins.then_some(Member { broker, generation: position.generation })

@@ -67,6 +67,10 @@ impl World {
             changes.extend(change.map(|change| (partition, change)));
         }
         if changes.is_empty() {
+            let early = |partition| Some((partition, self.leave_early(broker, partition)?));
+            changes.extend((0..self.partitions).filter_map(early));
+        }
+        if changes.is_empty() {
             return;
         }
         let single = self.rng.percent(50);
@@ -98,7 +102,8 @@ impl World {
         for (partition, change) in changes {
             self.say(|| format!("broker {broker}'s change of {partition}: {outcome:?}"));
             // With a rule of the ELR off, what is stored is not quite what was proposed: the watch tells.
-            let rewritten = self.broken == Some(Broken::ElrCleared) && outcome == Outcome::Succeeded;
+            let rewriting = [Broken::ElrCleared, Broken::LeavesInNewEpoch].map(Some).contains(&self.broken);
+            let rewritten = rewriting && outcome == Outcome::Succeeded;
             let outcome = if rewritten { Outcome::Unknown } else { outcome };
             let node = &mut self.nodes[broker];
             let part = &mut node.process.as_mut().unwrap().parts[*partition];

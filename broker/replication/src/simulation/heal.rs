@@ -3,6 +3,7 @@
 use milena_crds::partition::Member;
 
 use super::ghost::Violation;
+use super::log::Log;
 use super::world::World;
 use crate::{Leader, LogView};
 
@@ -86,7 +87,16 @@ impl World {
             return (!is_lost).then(|| "nobody leads".to_owned());
         };
         let log = &self.nodes[leader].disk.logs[partition];
+        if state.is_reassigning() {
+            return Some("it moves for ever".to_owned());
+        }
         for (broker, node) in self.nodes.iter().enumerate() {
+            if !state.replicas.contains(&i32::try_from(broker).unwrap()) {
+                if node.disk.logs[partition] != Log::default() {
+                    return Some(format!("broker {broker} has a log, which has moved"));
+                }
+                continue;
+            }
             let member = Member { broker: i32::try_from(broker).unwrap(), generation: node.generation() };
             if !state.isr.contains(&member) {
                 return Some(format!("broker {broker} is not in the ISR as {member}"));

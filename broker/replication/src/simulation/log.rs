@@ -10,7 +10,7 @@ pub struct Record {
     pub value: u32,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Log {
     start: i64,
     records: Vec<Record>,

@@ -8,6 +8,7 @@ mod exchange;
 mod ghost;
 mod heal;
 mod log;
+mod moves;
 mod network;
 mod node;
 mod operator;

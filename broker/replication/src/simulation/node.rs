@@ -83,6 +83,12 @@ pub const MAX_LAG_MS: i64 = 700;
 /// A request is given up after so long.
 pub const PATIENCE_MS: i64 = 400;
 
+impl Part {
+    pub fn new(replica: Replica) -> Part {
+        Part { replica, high_watermark: 0, waiting: Vec::new(), fetching_until: 0, former: Vec::new() }
+    }
+}
+
 impl Node {
     /// The generation that counts, or would after a start now.
     pub fn generation(&self) -> Generation {
@@ -127,13 +133,8 @@ impl World {
                 Some(Broken::Remember) => -1,
                 _ => log.latest_epoch(),
             };
-            Part {
-                replica: Replica::new(me, known, changed),
-                high_watermark: node.disk.high_watermarks[at].clamp(log.log_start(), log.log_end()),
-                waiting: Vec::new(),
-                fetching_until: 0,
-                former: Vec::new(),
-            }
+            let high_watermark = node.disk.high_watermarks[at].clamp(log.log_start(), log.log_end());
+            Part { high_watermark, ..Part::new(Replica::new(me, known, changed)) }
         });
         node.process = Some(Process {
             life: node.lives,
@@ -296,6 +297,7 @@ impl World {
             disk.memory[partition] = Some(state.clone());
             disk.memory_of = generation;
             self.act_on(broker, partition, state, source);
+            self.drop_what_moved(broker, partition);
         }
         let process = self.process(broker);
         process.needs_read = process.parts.iter().any(|part| part.replica.needs_fresh());

@@ -8,8 +8,9 @@ use k8s_openapi::jiff::Timestamp;
 use milena_controller::lease::{Leases, Sight, Verdict};
 use milena_controller::{Broker, Brokers, ChunkWrite, Cluster, Controller, Liveness};
 use milena_crds::partition::{Member, PartitionState};
-use milena_crds::{KafkaPartitionsSpec, KafkaTopic, KafkaTopicSpec};
+use milena_crds::{KafkaPartitionsSpec, KafkaTopic, KafkaTopicSpec, names};
 
+use super::moves::{Asked, ended};
 use super::network::Message;
 use super::rules::Broken;
 use super::store::{Lease, TOPIC};
@@ -36,7 +37,8 @@ pub struct Operator {
     writing: Option<(ChunkWrite, i64)>,
     /// Number of the last write.
     writes: u32,
-    min_in_sync: usize,
+    /// What it knows of the topic's object.
+    topic: Option<(usize, Asked)>,
     pub paused: bool,
     /// How far its clock is off.
     pub skew: i64,
@@ -56,7 +58,7 @@ impl Operator {
             shown: vec![0; brokers],
             writing: None,
             writes: 0,
-            min_in_sync: 0,
+            topic: None,
             paused: false,
             skew: 0,
         }
@@ -101,20 +103,23 @@ impl Operator {
         self.facts.iter().map(broker).collect()
     }
 
-    fn topic(&mut self, min_in_sync: usize, partitions: usize) {
-        if self.min_in_sync == min_in_sync {
+    fn topic(&mut self, min_in_sync: usize, partitions: usize, asked: &Asked) {
+        if self.topic.as_ref().is_some_and(|(min, known)| *min == min_in_sync && known == asked) {
             return;
         }
-        self.min_in_sync = min_in_sync;
+        self.topic = Some((min_in_sync, asked.clone()));
         let spec = KafkaTopicSpec {
             cluster: "demo".to_owned(),
             topic_name: None,
             partitions: i32::try_from(partitions).unwrap(),
-            replicas: i32::try_from(self.shown.len()).unwrap(),
+            replicas: i32::try_from(asked.replicas).unwrap(),
             config: [("min.insync.replicas".to_owned(), min_in_sync.to_string().into())].into(),
         };
         let mut topic = KafkaTopic::new("demo", spec);
         topic.metadata.uid = Some(TOPIC.to_string());
+        if !asked.moves.0.is_empty() {
+            topic.metadata.annotations = Some([(names::REASSIGN.to_owned(), asked.moves.to_string())].into());
+        }
         self.controller.apply_topic(Arc::new(topic));
     }
 }
@@ -139,6 +144,7 @@ impl World {
     /// Everything that an operator does, once, with the newest that there is to know.
     pub fn operate_all(&mut self, at: usize) {
         let newest = self.store.newest();
+        self.watch_topic(at);
         self.show_object(at, newest);
         for broker in 0..self.nodes.len() {
             self.watch_lease(at, broker);
@@ -153,8 +159,7 @@ impl World {
         self.say(|| format!("operator {at} starts"));
         self.operators[at] = Operator::new(self.lives, self.nodes.len());
         let version = self.store.newest() - self.rng.below(self.store.newest().min(2) + 1);
-        let (min, partitions) = (self.min_in_sync, self.partitions);
-        self.operators[at].topic(min, partitions);
+        self.watch_topic(at);
         self.show_object(at, version);
         for broker in 0..self.nodes.len() {
             let lease = self.store.lease(broker).clone();
@@ -163,9 +168,12 @@ impl World {
         }
     }
 
+    fn watch_topic(&mut self, at: usize) {
+        self.operators[at].topic(self.min_in_sync, self.partitions, &self.asked);
+    }
+
     fn watch_object(&mut self, at: usize) {
-        let (min, partitions) = (self.min_in_sync, self.partitions);
-        self.operators[at].topic(min, partitions);
+        self.watch_topic(at);
         let (known, newest) = (self.operators[at].known, self.store.newest());
         if known < newest {
             let version = known + 1 + self.rng.below(newest - known);
@@ -245,8 +253,9 @@ impl World {
         }
         let mut plan = operator.controller.plan(Timestamp::UNIX_EPOCH);
         let (decided_on, life) = (operator.known, operator.life);
+        plan.answers.iter().for_each(|answer| self.take_out(answer));
         self.inquire(at);
-        let Some(mut write) = plan.chunks.pop() else { return };
+        let Some(mut write) = plan.chunks.pop().or_else(|| self.meddle(decided_on)) else { return };
         self.bend(decided_on, &mut write.spec, &brokers);
         for (partition, text) in write.spec.partitions.values().enumerate() {
             if self.store.version(decided_on).states[partition].to_string() != *text {
@@ -258,6 +267,16 @@ impl World {
         operator.writes += 1;
         let put = Message::Put { from: at, life, id: operator.writes, decided_on, write };
         self.net.send(put, now, &mut self.rng);
+    }
+
+    /// With a rule of moves off there is something to write although nothing is due.
+    fn meddle(&self, decided_on: usize) -> Option<ChunkWrite> {
+        let version = self.store.version(decided_on);
+        let may_end = |state: &PartitionState| {
+            state.has_arrived() && state.leader.is_some_and(|leader| !state.removing.contains(&leader))
+        };
+        let meddles = self.broken == Some(Broken::LeaderEndsMoves) && version.states.iter().any(may_end);
+        meddles.then(|| ChunkWrite { chunk: CHUNK, create: false, spec: version.spec.clone() })
     }
 
     /// Breaks a rule of elections, if that is what this run is about.
@@ -280,6 +299,14 @@ impl World {
                 {
                     new.isr.retain(|member| member.broker == leader);
                     new.elr.clear();
+                }
+                (Some(Broken::LeavesInNewEpoch), Some(_)) if new.replicas != state.replicas => {
+                    new.leader_epoch = state.leader_epoch;
+                }
+                (Some(Broken::LeaderEndsMoves), Some(leader))
+                    if new == *state && new.has_arrived() && !new.removing.contains(&leader) =>
+                {
+                    new = ended(state);
                 }
                 (Some(Broken::CleanOnly), None) => {
                     let Some(broker) = new.replicas.iter().copied().find(|id| alive(*id).is_some()) else {

@@ -20,6 +20,8 @@ pub struct Odds {
     pub rumour: u32,
     pub operator: u32,
     pub min: u32,
+    /// Somebody wants a partition elsewhere.
+    pub moves: u32,
 }
 
 /// One kind of run.
@@ -27,6 +29,8 @@ pub struct Odds {
 pub struct Profile {
     pub steps: usize,
     pub brokers: usize,
+    /// Of each partition, in the beginning.
+    pub replicas: usize,
     pub partitions: usize,
     /// ISR of the beginning.
     pub in_sync: usize,
@@ -51,8 +55,9 @@ pub struct Profile {
 impl Profile {
     /// Some of everything: each kind of trouble is in about half of the runs.
     pub fn random(rng: &mut Rng) -> Profile {
-        let brokers = [1, 2, 2, 3, 3, 3, 3, 3][rng.below(8)];
-        let in_sync = brokers - usize::from(brokers > 1 && rng.percent(25));
+        let brokers = [1, 2, 2, 3, 3, 3, 4, 4][rng.below(8)];
+        let replicas = if rng.percent(50) { brokers.min(3) } else { 1 + rng.below(brokers) };
+        let in_sync = replicas - usize::from(replicas > 1 && rng.percent(25));
         let mut often =
             |most: i64| if rng.percent(50) { u32::try_from(rng.within(1, most)).unwrap() } else { 0 };
         let odds = Odds {
@@ -70,11 +75,13 @@ impl Profile {
             rumour: often(80),
             operator: often(60),
             min: often(60),
+            moves: often(150),
         };
         let (lost, late, repeated, misjudged) = (often(15), often(20), often(20), often(20));
         Profile {
             steps: 300 + rng.below(500),
             brokers,
+            replicas,
             partitions: 1 + rng.below(3),
             in_sync,
             min_in_sync: 1 + rng.below(brokers.min(3)),

@@ -42,6 +42,12 @@ pub enum Broken {
     RecoveryKeeps,
     /// The newest state that was seen survives a restart (13).
     Remember,
+    /// Who is to leave leaves once all that stay are in sync (14).
+    LeavesInSync,
+    /// Who leaves the replicas sees it in a higher leader epoch (14).
+    LeavesInNewEpoch,
+    /// A leader ends a move, not an operator (7, 14).
+    LeaderEndsMoves,
 }
 
 /// A rule that is switched off, and where that shows.
@@ -66,6 +72,7 @@ impl Case {
 const AIMED: Profile = Profile {
     steps: 400,
     brokers: 3,
+    replicas: 3,
     partitions: 1,
     in_sync: 3,
     min_in_sync: 2,
@@ -96,6 +103,7 @@ const ODDS: Odds = Odds {
     rumour: 150,
     operator: 0,
     min: 0,
+    moves: 0,
 };
 
 const fn machine(name: &'static str, rule: Rule, profile: Profile) -> Case {
@@ -126,6 +134,10 @@ const POWER: Profile = Profile {
     ..AIMED
 };
 
+/// One replica of two, or two of three, that move all the time.
+const MOVES: Profile =
+    Profile { replicas: 2, in_sync: 2, min_in_sync: 1, odds: Odds { moves: 500, ..PROMPT.odds }, ..PROMPT };
+
 /// Every rule, each with a kind of run that gives it much to do.
 pub const CASES: &[Case] = &[
     case("swap", Broken::Swap, Profile { operators: 2, ..AIMED }),
@@ -143,6 +155,7 @@ pub const CASES: &[Case] = &[
         Rule::FetchGeneration,
         Profile {
             brokers: 2,
+            replicas: 2,
             in_sync: 2,
             min_in_sync: 1,
             records: 3,
@@ -162,6 +175,7 @@ pub const CASES: &[Case] = &[
         Broken::FreshRead,
         Profile {
             brokers: 2,
+            replicas: 2,
             in_sync: 2,
             min_in_sync: 1,
             odds: Odds { rumour: 100, ..PROMPT.odds },
@@ -210,6 +224,7 @@ pub const CASES: &[Case] = &[
         Broken::LeaderShrinks,
         Profile {
             brokers: 2,
+            replicas: 2,
             in_sync: 2,
             min_in_sync: 1,
             odds: Odds { power: 100, rumour: 200, ..PROMPT.odds },
@@ -238,4 +253,22 @@ pub const CASES: &[Case] = &[
     )
     .staged(stages::disk_lost_before_a_recovery_lands),
     case("remember", Broken::Remember, Profile { odds: Odds { kill: 200, rumour: 300, ..ODDS }, ..AIMED }),
+    case("leaves_in_sync", Broken::LeavesInSync, MOVES),
+    case(
+        "leaves_in_new_epoch",
+        Broken::LeavesInNewEpoch,
+        Profile { odds: Odds { moves: 600, cut: 100, ..MOVES.odds }, ..MOVES },
+    ),
+    case(
+        "leader_ends_moves",
+        Broken::LeaderEndsMoves,
+        Profile {
+            brokers: 2,
+            replicas: 1,
+            in_sync: 1,
+            odds: Odds { rumour: 0, start: 500, ..PROMPT.odds },
+            ..MOVES
+        },
+    )
+    .staged(stages::power_lost_after_a_hand_over),
 ];

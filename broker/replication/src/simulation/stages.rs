@@ -238,3 +238,26 @@ pub fn disk_lost_before_a_recovery_lands(world: &mut World) {
         world.deliver_all();
     }
 }
+
+/// A partition moves, and who takes it over loses power before it leads; no operator has seen that yet.
+pub fn power_lost_after_a_hand_over(world: &mut World) {
+    let [leader, other] = [0, 1].map(|at| {
+        let first = usize::try_from(world.store.state(0).replicas[0]).unwrap();
+        if at == 0 { first } else { 1 - first }
+    });
+    (0..2).for_each(|broker| world.learn(broker));
+    (0..2).for_each(|broker| world.store.write_lease(broker, |_| {}));
+    world.write(leader, 1);
+    world.asked.moves.0.insert(0, vec![i32::try_from(other).unwrap()]);
+    let operate = |world: &mut World| {
+        world.operate_all(0);
+        world.deliver_all();
+    };
+    operate(world);
+    (0..2).for_each(|broker| world.learn(broker));
+    world.fetch(other, 2);
+    world.propose(leader);
+    world.deliver_all();
+    operate(world);
+    world.lose_power(other);
+}

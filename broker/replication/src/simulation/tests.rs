@@ -97,7 +97,8 @@ each_matters! {
     swap keep_proposal refuse_lower own_generation fetch_generation fresh_generation marker_consumed fresh_read
     maximal_isr waits_below_min waits_for_elr this_epoch tells_from_start joins_at_watermark joins_at_start
     shrink_succeeds truncate_epoch truncation_synced reads_in_epoch clean_only leader_shrinks elr_cleared elr_generation
-    resumes_waiting recovery recovery_waits recovery_keeps remember
+    resumes_waiting recovery recovery_waits recovery_keeps remember leaves_in_sync leaves_in_new_epoch
+    leader_ends_moves
 }
 
 /// What is found how often in so many runs without each rule, and when first; for who works on the rules.

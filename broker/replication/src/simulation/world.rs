@@ -4,6 +4,7 @@ use milena_crds::partition::{Generation, Member, PartitionState, check_transitio
 
 use super::ghost::{Before, Ghost, Violation};
 use super::log::Log;
+use super::moves::Asked;
 use super::network::{Message, Network};
 use super::node::{Disk, Node};
 use super::operator::Operator;
@@ -29,6 +30,8 @@ pub struct World {
     pub partitions: usize,
     /// `min.insync.replicas` as the topic's object says it.
     pub min_in_sync: usize,
+    /// Where partitions are to be, as the topic's object says it.
+    pub asked: Asked,
     pub retention: bool,
     /// Most records in an answer to a follower.
     pub most_records: i64,
@@ -46,16 +49,17 @@ pub struct World {
 
 impl World {
     pub fn new(profile: Profile, mut rng: Rng, broken: Option<Broken>, trace: bool) -> World {
-        let Profile { brokers, partitions, in_sync, min_in_sync, operators, .. } = profile;
+        let Profile { brokers, replicas: count, partitions, in_sync, min_in_sync, operators, .. } = profile;
         let generation =
             |broker| Generation { disk: 0xd0 + u32::try_from(broker).unwrap(), unclean_starts: 0 };
-        let replicas: Vec<i32> = (0..i32::try_from(brokers).unwrap()).collect();
+        let all: Vec<i32> = (0..i32::try_from(brokers).unwrap()).collect();
         let states: Vec<PartitionState> = (0..partitions)
             .map(|_| {
-                let mut replicas = replicas.clone();
+                let mut replicas = all.clone();
                 replicas.rotate_left(rng.below(brokers));
+                replicas.truncate(count);
                 // Who is not in sync is preferred as leader: it is elected as soon as it is.
-                let isr = replicas.iter().skip(brokers - in_sync);
+                let isr = replicas.iter().skip(count - in_sync);
                 let isr = isr.map(|id| Member { broker: *id, generation: generation(*id) }).collect();
                 PartitionState::create(replicas, isr).unwrap()
             })
@@ -67,7 +71,7 @@ impl World {
             draining: false,
             released: false,
         };
-        let leases = replicas.iter().map(|id| lease(*id)).collect();
+        let leases = all.iter().map(|id| lease(*id)).collect();
         let node = |broker: &i32| Node {
             disk: Disk {
                 generation: generation(*broker),
@@ -90,12 +94,13 @@ impl World {
             now: 0,
             store: Store::new(&states, leases, broken != Some(Broken::Swap)),
             net: Network { lost, late, repeated, ..Network::default() },
-            nodes: replicas.iter().map(node).collect(),
+            nodes: all.iter().map(node).collect(),
             operators: (0..operators).map(|_| Operator::new(0, brokers)).collect(),
             ghost: Ghost::new(partitions, brokers, broken.is_none()),
             broken,
             partitions,
             min_in_sync,
+            asked: Asked { moves: Default::default(), replicas: count },
             retention: profile.retention,
             most_records: profile.records,
             values: 0,
@@ -220,6 +225,9 @@ impl World {
                 new.elr = new.replicas.iter().filter_map(left).collect();
             }
         }
+        if self.broken == Some(Broken::LeavesInNewEpoch) {
+            changes.iter_mut().for_each(|(_, change)| change.new.leader_epoch = change.old.leader_epoch);
+        }
         let (newest, before) = (self.store.newest(), self.ghost.before(&self.store, &self.nodes));
         let done = self.store.patch(&changes).is_some();
         self.judge_change(newest);
@@ -261,7 +269,7 @@ impl World {
     fn trouble(&mut self, broker: usize) {
         let odds = self.profile.odds;
         let at = u32::try_from(self.rng.below(10_000)).unwrap();
-        let events: [(u32, Event); 14] = [
+        let events: [(u32, Event); 15] = [
             (odds.start, World::come_back),
             (odds.wake, World::wake),
             (odds.kill, World::kill),
@@ -276,6 +284,7 @@ impl World {
             (odds.rumour, World::rumour),
             (odds.operator, World::trouble_operator),
             (odds.min, World::change_min),
+            (odds.moves, World::ask_for_a_move),
         ];
         let mut from = 0;
         for (odds, event) in events {

@@ -19,6 +19,8 @@ use milena_controller::{Broker, Liveness};
 use milena_crds::{
     KafkaCluster,
     elections::Wish,
+    moves::Moves,
+    names,
     partition::{Generation, Member, PartitionKey, Report},
     settings::Config,
 };
@@ -259,6 +261,25 @@ impl Coordination for Embedded {
                             None => topic.spec.config.remove(&name),
                         };
                     }
+                    Ok(())
+                })
+            })
+        })
+    }
+
+    fn reassign(
+        &self,
+        name: &str,
+        moves: Moves,
+        replicas: Option<i32>,
+    ) -> BoxFuture<'_, Result<(), Refusal>> {
+        let name = name.to_owned();
+        Box::pin(async move {
+            self.change(|store| {
+                store.edit(&name, |topic| {
+                    let annotations = topic.metadata.annotations.get_or_insert_default();
+                    annotations.insert(names::REASSIGN.to_owned(), moves.to_string());
+                    topic.spec.replicas = replicas.unwrap_or(topic.spec.replicas);
                     Ok(())
                 })
             })

@@ -12,7 +12,7 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 use kafka_protocol::ResponseError;
-use milena_controller::{Broker, ChunkWrite, Cluster, Controller, Liveness, Note, Plan, Removal};
+use milena_controller::{Answer, Broker, ChunkWrite, Cluster, Controller, Liveness, Note, Plan, Removal};
 use milena_crds::{
     KafkaCluster, KafkaClusterSpec, KafkaPartitions, KafkaTopic, KafkaTopicSpec,
     cluster::Storage,
@@ -270,10 +270,12 @@ impl Store {
         })?;
         let mut changed = object.as_ref().clone();
         change(&mut changed)?;
-        if changed.spec == object.spec {
+        if changed == **object {
             return Ok(());
         }
-        changed.metadata.generation = changed.metadata.generation.map(|generation| generation + 1);
+        let spec_changed = changed.spec != object.spec;
+        changed.metadata.generation =
+            changed.metadata.generation.map(|generation| generation + i64::from(spec_changed));
         Ok(self.put_topic(changed)?)
     }
 
@@ -367,6 +369,9 @@ impl Store {
 
     fn carry_out(&mut self, plan: Plan) -> Result<(), FileError> {
         self.write_partitions(plan.chunks)?;
+        for answer in &plan.answers {
+            self.take_out(answer)?;
+        }
         for write in plan.topics {
             if let Some(object) = self.topics.get(&write.name) {
                 let mut object = object.as_ref().clone();
@@ -384,6 +389,18 @@ impl Store {
             self.controller.wishes_done(&done.name);
         }
         plan.notes.iter().for_each(tell);
+        Ok(())
+    }
+
+    /// Takes the annotation of a request that is carried out from its KafkaTopic.
+    fn take_out(&mut self, answer: &Answer) -> Result<(), FileError> {
+        let Some(object) = self.topics.get(&answer.topic) else { return Ok(()) };
+        let mut object = object.as_ref().clone();
+        let says = |all: &BTreeMap<String, String>| all.get(answer.annotation) == Some(&answer.value);
+        if let Some(annotations) = object.metadata.annotations.as_mut().filter(|all| says(all)) {
+            annotations.remove(answer.annotation);
+            self.put_topic(object)?;
+        }
         Ok(())
     }
 

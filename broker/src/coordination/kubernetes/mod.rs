@@ -31,6 +31,7 @@ use kafka_protocol::ResponseError;
 use kube::{Client, Config};
 use milena_crds::{
     elections::Wish,
+    moves::Moves,
     partition::{Generation, Offline, PartitionKey},
 };
 use milena_replication::Outcome;
@@ -176,6 +177,16 @@ impl Coordination for Kubernetes {
     fn alter_topic(&self, name: &str, changes: ConfigChanges) -> BoxFuture<'_, Result<(), Refusal>> {
         let id = self.topic_id(name);
         async move { self.topics.alter(id?, &changes).await }.boxed()
+    }
+
+    fn reassign(
+        &self,
+        name: &str,
+        moves: Moves,
+        replicas: Option<i32>,
+    ) -> BoxFuture<'_, Result<(), Refusal>> {
+        let id = self.topic_id(name);
+        async move { self.topics.reassign(id?, &moves, replicas).await }.boxed()
     }
 
     fn change_isr(&self, changes: Vec<IsrChange>) -> BoxFuture<'_, Vec<Outcome>> {

@@ -7,7 +7,7 @@ use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions},
 };
-use milena_crds::{KafkaTopic, KafkaTopicSpec, names};
+use milena_crds::{KafkaTopic, KafkaTopicSpec, moves::Moves, names};
 use parking_lot::RwLock;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -116,6 +116,24 @@ impl Topics {
         .await
     }
 
+    /// Asks the operator, by an annotation, to move partitions. What was asked before and has not begun is kept.
+    ///
+    /// # Errors
+    /// As [`Topics::create`].
+    pub async fn reassign(&self, id: Uuid, moves: &Moves, replicas: Option<i32>) -> Result<(), Refusal> {
+        self.change(id, |topic| {
+            let before = topic.annotations().get(names::REASSIGN).and_then(|text| text.parse::<Moves>().ok());
+            let mut all = before.unwrap_or_default();
+            all.0.extend(moves.0.clone());
+            let annotations = json!({ names::REASSIGN: all.to_string() });
+            Ok(Some(match replicas {
+                None => Merge::Annotations(annotations),
+                Some(replicas) => Merge::Both { annotations, spec: json!({ "replicas": replicas }) },
+            }))
+        })
+        .await
+    }
+
     /// Deletes the object of that topic; one that is gone is no error.
     ///
     /// # Errors
@@ -153,6 +171,9 @@ impl Topics {
                 Merge::Spec(spec) => json!({ "metadata": { "resourceVersion": version }, "spec": spec }),
                 Merge::Annotations(annotations) => {
                     json!({ "metadata": { "resourceVersion": version, "annotations": annotations } })
+                }
+                Merge::Both { annotations, spec } => {
+                    json!({ "metadata": { "resourceVersion": version, "annotations": annotations }, "spec": spec })
                 }
             });
             let parameters =
@@ -199,6 +220,13 @@ pub(super) enum Merge {
     Spec(Value),
     /// Into its annotations.
     Annotations(Value),
+    /// Into both.
+    Both {
+        /// Into the annotations.
+        annotations: Value,
+        /// Into the spec.
+        spec: Value,
+    },
 }
 
 /// Annotation of KafkaTopics that a Kafka client asked for: the broker that it asked.

@@ -155,7 +155,10 @@ impl World {
     /// One plan, carried out. True if there was nothing to do.
     pub fn step(&mut self) -> bool {
         let plan = self.controller.plan(self.now);
-        let idle = plan.chunks.is_empty() && plan.topics.is_empty() && plan.wishes.is_empty();
+        let idle = plan.chunks.is_empty()
+            && plan.topics.is_empty()
+            && plan.wishes.is_empty()
+            && plan.answers.is_empty();
         let unclean = self.unclean + plan.unclean_elections;
         self.carry_out(plan);
         assert_eq!(self.unclean, unclean, "each one is counted");
@@ -168,6 +171,12 @@ impl World {
             self.writes.0 += 1;
             self.store(&write);
             self.controller.apply_chunk(write.chunk, write.spec);
+        }
+        for answer in plan.answers {
+            self.change(&answer.topic, |topic| {
+                let annotations = topic.metadata.annotations.as_mut().unwrap();
+                assert_eq!(annotations.remove(answer.annotation), Some(answer.value));
+            });
         }
         for write in plan.topics {
             self.writes.1 += 1;

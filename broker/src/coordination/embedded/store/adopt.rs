@@ -161,6 +161,8 @@ fn led_by(me: Member, leader_epoch: i32, before: &PartitionState) -> PartitionSt
         partition_epoch: before.partition_epoch.saturating_add(1),
         isr: vec![me],
         elr: Vec::new(),
+        adding: Vec::new(),
+        removing: Vec::new(),
     }
 }
 

@@ -329,6 +329,8 @@ def test_a_disk_that_cannot_be_read_gives_its_leadership_up(three_brokers, admin
     admin.produce(name, values, acks="all")
     logs = list(disk.path.glob(f"{name}-*/*.log"))
     assert logs, "some of it is on the disk"
+    # Neither the broker's memory nor the system's has them.
+    broker.restart()
     os.sync()
     for log in logs:
         with log.open("rb") as file:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from harness import tools, wait
+from harness.records import Record
 
 REASSIGN = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand"
 
@@ -30,7 +31,7 @@ def replicas(three, topic):
     """By partition: the replicas, as the tool for topics shows them."""
     shown = tools.must("topics", "--bootstrap-server", three.bootstrap, "--describe", "--topic", topic)
     rows = [line.split("\t") for line in shown.splitlines() if "Partition: " in line]
-    fields = [dict(part.strip().split(": ", 1) for part in row if ": " in part) for row in rows]
+    fields = [{name.strip(): value.strip() for name, _, value in (part.partition(":") for part in row)} for row in rows]
     return {int(row["Partition"]): [int(one) for one in row["Replicas"].split(",")] for row in fields}
 
 
@@ -63,7 +64,7 @@ def test_generate_execute_verify(three, reassign, name):
 
 def test_throttled_and_cancelled(three, reassign, admin_of, name):
     create(three, name, 1, 1)
-    admin_of(three).produce(name, ["x" * 10_000 for _ in range(400)])
+    admin_of(three).produce(name, [Record(b"x" * 10_000)] * 400)
     (here,) = replicas(three, name)[0]
     there = (here + 1) % 3
     target = {0: [there]}

@@ -249,7 +249,14 @@ pub const CASES: &[Case] = &[
     case(
         "recovery_keeps",
         Broken::RecoveryKeeps,
-        Profile { brokers: 2, in_sync: 2, min_in_sync: 1, odds: Odds { rumour: 0, ..PROMPT.odds }, ..PROMPT },
+        Profile {
+            brokers: 2,
+            replicas: 2,
+            in_sync: 2,
+            min_in_sync: 1,
+            odds: Odds { rumour: 0, ..PROMPT.odds },
+            ..PROMPT
+        },
     )
     .staged(stages::disk_lost_before_a_recovery_lands),
     case("remember", Broken::Remember, Profile { odds: Odds { kill: 200, rumour: 300, ..ODDS }, ..AIMED }),

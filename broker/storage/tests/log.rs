@@ -87,6 +87,57 @@ fn a_sequence_is_not_taken_twice_after_a_kill() {
 }
 
 #[test]
+fn a_forgotten_producer_goes_on_and_what_a_crash_brings_back_takes_nothing_from_it() {
+    let config = small_segments();
+    for mode in [OpenMode::SameBoot, OpenMode::Recover] {
+        let dir = scratch();
+        let mut log = Log::create(dir.path(), None, config.clone(), NOW).unwrap();
+        let sent: Vec<_> = (0..5).map(|sequence| idempotent(9, 1, sequence, NOW, &[b"value"])).collect();
+        sent[..2].iter().for_each(|bytes| assert!(!append(&mut log, bytes).unwrap().duplicate));
+        append(&mut log, &batch(NOW, &[b"kept"])).unwrap();
+        append(&mut log, &batch(NOW, &[b"truncated"])).unwrap();
+        log.delete_records(2).unwrap();
+        // A truncation reads the producers anew, from the log start offset on.
+        assert_eq!(log.truncate_to(3, NOW).unwrap(), 3);
+        assert!(log.producers().is_empty());
+        sent[2..4].iter().for_each(|bytes| assert!(!append(&mut log, bytes).unwrap().duplicate));
+        drop(log);
+        // No checkpoint tells of the deletion.
+        let (mut log, report) = open(dir.path(), &config, start(mode, 0, 0));
+        assert!(!report.lost_bytes() && log.log_start_offset() == 0);
+        for (bytes, offset) in sent.iter().zip([0, 1, 3, 4]) {
+            let again = append(&mut log, bytes).unwrap();
+            assert!(again.duplicate && again.base_offset == offset, "{mode:?}: {again:?}");
+        }
+        let next = append(&mut log, &sent[4]).unwrap();
+        assert!(!next.duplicate && next.base_offset == 5, "{mode:?}: {next:?}");
+    }
+}
+
+#[test]
+fn what_a_power_cut_took_is_stored_when_its_producer_sends_it_again() {
+    let config = small_segments();
+    for recovery_point in [0, 3] {
+        let dir = scratch();
+        let mut log = Log::create(dir.path(), None, config.clone(), NOW).unwrap();
+        let sent: Vec<_> = (0..3).map(|sequence| idempotent(9, 1, sequence, NOW, &[b"value"])).collect();
+        sent.iter().for_each(|bytes| assert!(!append(&mut log, bytes).unwrap().duplicate));
+        // A snapshot tells of all three, and survives.
+        log.close_clean().unwrap();
+        assert_eq!(names(dir.path(), ".snapshot"), ["00000000000000000003.snapshot"]);
+        drop(log);
+        let segment = dir.path().join("00000000000000000000.log");
+        let left = sent[0].len() + sent[1].len();
+        fs::File::options().write(true).open(segment).unwrap().set_len(left as u64).unwrap();
+        let (mut log, _) = open(dir.path(), &config, start(OpenMode::Recover, recovery_point, 0));
+        assert_eq!(log.log_end_offset(), 2);
+        assert!(append(&mut log, &sent[1]).unwrap().duplicate);
+        let again = append(&mut log, &sent[2]).unwrap();
+        assert!(!again.duplicate && again.base_offset == 2, "{again:?}");
+    }
+}
+
+#[test]
 fn segments_roll_by_size_and_time_as_in_kafka() {
     let dir = scratch();
     let config = Arc::new(LogConfig { segment_bytes: 1000, segment_ms: 60_000, ..LogConfig::default() });

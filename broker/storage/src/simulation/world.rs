@@ -2,7 +2,7 @@
 
 mod operations;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use milena_records::Batch;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
@@ -18,6 +18,7 @@ use crate::{
     CleanerLimits, Generation, Log, LogConfig, LogDir, OpenMode, Origin, Owner, RecoveryReport, StorageError,
     TopicPartition,
     fs::faulty::{Mounted, Op, Plan, mount},
+    producer::ActiveProducer,
 };
 
 const NOW: i64 = 1_700_000_000_000;
@@ -52,6 +53,8 @@ pub(super) struct World {
     clock: i64,
     epoch: i32,
     serial: u32,
+    /// Epoch and next sequence of each producer, as it counts itself.
+    sequences: BTreeMap<i64, (i16, i32)>,
     /// Nothing more can be said of the log.
     over: bool,
     /// Below it nothing is truncated, and records may be compacted and deleted.
@@ -103,6 +106,7 @@ impl World {
             clock: NOW,
             epoch: 0,
             serial: 0,
+            sequences: BTreeMap::new(),
             over: false,
             high_watermark: 0,
             history: Vec::new(),

@@ -35,14 +35,29 @@ impl World {
         let known =
             self.life.as_ref().unwrap().log.producers().active().find(|active| active.producer_id == id);
         let open = known.is_some_and(|known| known.current_txn_first_offset.is_some());
-        let (epoch, last) = known.map_or((0, -1), |known| (known.producer_epoch, known.last_sequence));
-        if open && self.rng.random_bool(0.4) {
-            return marker(id, epoch, self.clock, self.rng.random());
+        if let Some(known) = known.filter(|_| open && self.rng.random_bool(0.4)) {
+            return marker(id, known.producer_epoch, self.clock, self.rng.random());
         }
-        let newer = !open && self.rng.random_bool(0.1);
-        let (epoch, sequence) = if newer { (epoch + 1, 0) } else { (epoch, last + 1) };
+        let (epoch, sequence) = self.next_sequence(id, known);
+        self.sequences.insert(id, (epoch, sequence + records.len() as i32));
         let transactional = open || self.rng.random_bool(0.2);
         build(Some(Producer { id, epoch, sequence, transactional }), self.clock, &records)
+    }
+
+    /// Epoch and sequence of what a producer sends next. One that the log has forgotten goes on where it was, or takes a
+    /// new epoch (KIP-360), and never begins its epoch again: a crash may bring back what was deleted before, and then
+    /// the log knows those sequences.
+    fn next_sequence(&mut self, id: i64, known: Option<ActiveProducer>) -> (i16, i32) {
+        let open = known.is_some_and(|known| known.current_txn_first_offset.is_some());
+        let newer = !open && self.rng.random_bool(0.1);
+        let own = self.sequences.get(&id).copied().unwrap_or((0, 0));
+        let (epoch, next) = match known {
+            None => own,
+            // Of a marker alone the log has no sequence, and would take none but 0.
+            Some(known) if known.last_sequence < 0 => return (known.producer_epoch.max(own.0) + 1, 0),
+            Some(known) => (known.producer_epoch, known.last_sequence + 1),
+        };
+        if newer { (epoch + 1, 0) } else { (epoch, next) }
     }
 
     pub(super) fn append(&mut self) {

@@ -315,9 +315,9 @@ fn epochs_of(segments: &[Arc<Segment>]) -> Result<LeaderEpochs, StorageError> {
 
 /// The files of a log's directory.
 #[derive(Debug, Default)]
-struct Listing {
+pub(super) struct Listing {
     /// Base offset to size.
-    logs: BTreeMap<i64, u64>,
+    pub(super) logs: BTreeMap<i64, u64>,
     snapshots: BTreeSet<i64>,
     indexes: BTreeSet<i64>,
     swaps: Vec<i64>,
@@ -325,7 +325,7 @@ struct Listing {
 }
 
 impl Listing {
-    fn read(dir: &Path) -> Result<Listing, StorageError> {
+    pub(super) fn read(dir: &Path) -> Result<Listing, StorageError> {
         let mut listing = Listing::default();
         for entry in fs::read_dir(dir)? {
             let entry = entry.map_err(failed("list", dir))?;

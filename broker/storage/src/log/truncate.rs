@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Log,
+    open::Listing,
     preallocation::Preallocation,
     replay::{Range, load_producers},
     retention::remove_files,
@@ -98,9 +99,11 @@ impl Log {
         self.shared.count_truncation();
         self.shared.tail.clear();
         // The oldest first: what a crash leaves then ends where it did, and does not begin again below its start.
-        for segment in gone.iter() {
-            segment.mark_removed();
-            remove_files(&self.shared.dir, segment.base_offset)?;
+        gone.iter().for_each(|segment| segment.mark_removed());
+        // All that there are: one whose deletion failed is in no list any more, and a recovery would take what follows
+        // on it for the part behind a gap.
+        for base_offset in Listing::read(&self.shared.dir)?.logs.into_keys() {
+            remove_files(&self.shared.dir, base_offset)?;
         }
         let active = Arc::new(Segment::create(&self.shared.dir, offset)?);
         self.shared.set_segments(vec![active.clone()]);

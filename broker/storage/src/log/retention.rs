@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use super::Log;
+use super::{Log, open::Listing};
 use crate::{
     error::StorageError,
     fs,
@@ -156,9 +156,12 @@ impl Log {
         self.shared.set_segments(kept.to_vec());
         self.shared.dir_changed.store(true, Ordering::Release);
         let mut garbage = Garbage::default();
-        for segment in gone {
-            segment.mark_removed();
-            self.shared.guard(garbage.take(&self.shared.dir, segment.base_offset, false))?;
+        gone.iter().for_each(|segment| segment.mark_removed());
+        // Those, too, whose deletion failed before, the oldest first: what is left must have no gap, behind which a
+        // recovery would cut the log.
+        let files = self.shared.guard(Listing::read(&self.shared.dir))?;
+        for base_offset in files.logs.into_keys().take_while(|base_offset| *base_offset < first) {
+            self.shared.guard(garbage.take(&self.shared.dir, base_offset, false))?;
         }
         self.snapshots.remove_where(&self.shared.dir, |offset| offset < first)?;
         tracing::info!(log = %self.shared.dir.display(), segments = gone.len(), log_start_offset = first, "deleted old segments");

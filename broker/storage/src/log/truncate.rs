@@ -164,3 +164,61 @@ fn cut_segment(segment: &Segment, offset: i64, position: u64) -> Result<(), Stor
     fs::set_len(&file, position).map_err(failed("truncate", &path))?;
     fs::sync_all(&file).map_err(not_synced("sync", &path))
 }
+
+#[cfg(test)]
+mod tests {
+    use milena_records::{Batch, BatchBuilder};
+    use rustix::io::Errno;
+
+    use super::*;
+    use crate::{
+        LogStart, OpenMode, Origin,
+        config::LogConfig,
+        fs::faulty::{Failure, Op, Plan, mount},
+    };
+
+    fn append(log: &mut Log) {
+        let mut batch = BatchBuilder::new(0);
+        batch.append(0, None, Some(b"value"), &[]).unwrap();
+        log.append(&Batch::parse(&batch.build().unwrap()).unwrap(), Origin::Client, 0, 0).unwrap();
+    }
+
+    /// Segments whose deletion failed leave no gap, at which a recovery would cut what was flushed.
+    #[test]
+    fn what_a_failed_deletion_left_costs_nothing_at_a_power_cut() {
+        for emptied in [false, true] {
+            let root = tempfile::tempdir().unwrap();
+            let dir = root.path().join("log");
+            let disk = mount(root.path(), 1);
+            let config = Arc::new(LogConfig::default());
+            let mut log = Log::create(&dir, None, config.clone(), 0).unwrap();
+            for _ in 0..4 {
+                append(&mut log);
+                log.roll(0).unwrap();
+            }
+            log.delete_records(1).unwrap();
+            let failure = Some(Failure { op: Op::Rename, after: 0, errno: Errno::NOSPC });
+            disk.disk(|disk| disk.plan(Plan { failure, ..Plan::default() }));
+            log.retention(0, 4).unwrap_err();
+            disk.disk(|disk| disk.plan(Plan::default()));
+            if emptied {
+                log.truncate_fully_and_start_at(9, 0).unwrap();
+            } else {
+                log.delete_records(3).unwrap();
+                log.retention(0, 4).unwrap().remove().unwrap();
+            }
+            append(&mut log);
+            let end = log.flush().unwrap();
+            drop(log);
+            disk.disk(|disk| disk.power_cut());
+            let start = LogStart {
+                mode: OpenMode::Recover,
+                recovery_point: 0,
+                log_start_offset: 0,
+                may_have_gaps: false,
+            };
+            let (log, report) = Log::open(&dir, config, start, 0).unwrap();
+            assert_eq!(log.log_end_offset(), end, "emptied {emptied}: {report:?}");
+        }
+    }
+}

@@ -24,9 +24,10 @@ def load(space, name):
 
 
 def is_even(space, name, brokers):
-    """As many brokers have partitions, and none many more than another."""
+    """As many brokers have partitions, and none more than another by over a fifth."""
     counts = load(space, name)
-    return len(counts) == brokers and max(counts.values()) - min(counts.values()) <= 2
+    slack = max(2, sum(counts.values()) // brokers // 5)
+    return len(counts) == brokers and max(counts.values()) - min(counts.values()) <= slack
 
 
 def is_still(space, name):

@@ -278,7 +278,7 @@ pub const BROKER_SETTINGS: &[Setting] = &[
     setting(
         "milena.fetch.tail.bytes",
         long(0),
-        "16777216",
+        "4194304",
         "Most bytes of what was appended last that one broker keeps in memory for consumers at the ends of logs, the oldest going first; others read the page cache. With 0 all do.",
     ),
     setting(

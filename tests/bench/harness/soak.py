@@ -28,9 +28,8 @@ CONFIG = {
     "log.cleaner.backoff.ms": 1000,
     "log.flush.offset.checkpoint.interval.ms": 5000,
 }
-# What memory may grow by between the first third and the last, while milena.fetch.tail.bytes (16 MiB) fills, and what a
-# topic may hold beyond what it should.
-GROWTH, SLACK = 32 * MIB, 512 * MIB
+# What memory may grow by between the first third and the last, and what a topic may hold beyond what it should.
+GROWTH, SLACK = 16 * MIB, 512 * MIB
 # Bounds on the probe's end-to-end latency beside a producer that takes all that the machine gives.
 P999_MS, MAX_MS = 750, 3000
 

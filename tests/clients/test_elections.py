@@ -12,7 +12,7 @@ pytestmark = pytest.mark.own_broker
 
 @pytest.fixture
 def three(start_broker):
-    return start_broker(arguments=["--brokers", "3"], port=wait.free_ports(3))
+    return start_broker(arguments=["--brokers", "3"])
 
 
 def order(three, word, broker):

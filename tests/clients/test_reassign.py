@@ -12,7 +12,7 @@ REASSIGN = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand"
 
 @pytest.fixture
 def three(start_broker):
-    return start_broker(port=wait.free_ports(3), arguments=["--brokers", "3"])
+    return start_broker(arguments=["--brokers", "3"])
 
 
 @pytest.fixture

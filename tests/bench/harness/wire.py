@@ -1,5 +1,6 @@
 """As much of the protocol as it takes to see that a broker serves."""
 
+import random
 import socket
 import struct
 import time
@@ -35,10 +36,22 @@ def connect(bootstrap, timeout=10):
     return socket.create_connection((host, int(port)), timeout=timeout)
 
 
-def free_port():
+def free_port(count=8):
+    """The first of `count` consecutive ports that nothing has, below those that outgoing connections are given."""
+    while True:
+        first = random.randrange(12000, 28000)
+        if all(_is_free(first + i) for i in range(count)):
+            return first
+
+
+def _is_free(port):
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+            return True
+        except OSError:
+            return False
 
 
 def listens(bootstrap):

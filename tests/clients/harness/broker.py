@@ -25,7 +25,7 @@ class Broker:
         self.arguments = list(arguments)
         self.root = Path(tempfile.mkdtemp(prefix="milena-test-"))
         self.data_dir = Path(data_dir) if data_dir else self.root / "data"
-        self.port = port or wait.free_ports(1)
+        self.port = port or wait.free_ports(_brokers(self.arguments))
         self.env = env or {}
         self.log = self.root / "broker.log"
         self.process = None
@@ -107,3 +107,8 @@ class External:
 
     def close(self):
         pass
+
+
+def _brokers(arguments):
+    """How many ports a command line takes: one for each broker of the process."""
+    return int(arguments[arguments.index("--brokers") + 1]) if "--brokers" in arguments else 1

@@ -5,10 +5,12 @@ error code or null, "message": text}. Runs on Python 3.6 and later, because old 
 """
 
 import base64
+import faulthandler
 import json
 import logging
 import os
 import queue
+import signal
 import sys
 import threading
 import time
@@ -29,6 +31,7 @@ def serve(ops, code_of):
     """Answers requests from stdin until it closes. `code_of(exception)` gives Kafka's error code, or None."""
     if os.environ.get("MILENA_TEST_LOG"):
         logging.basicConfig(level=os.environ["MILENA_TEST_LOG"], format="%(asctime)s %(name)s %(message)s")
+    faulthandler.register(signal.SIGUSR1, all_threads=True)  # asked for where no answer comes in time
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints must not look like an answer
     for line in sys.stdin:

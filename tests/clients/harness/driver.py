@@ -2,6 +2,8 @@
 
 import json
 import select
+import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -25,6 +27,7 @@ class Driver:
     """One driver process. Calls are answered in order; a call that takes too long kills it."""
 
     def __init__(self, command, bootstrap, **hello):
+        self._command = [str(part) for part in command]
         self._errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, bufsize=0
@@ -48,6 +51,7 @@ class Driver:
         while b"\n" not in self._rest:
             ready, _, _ = select.select([self.process.stdout], [], [], max(0.0, end - time.monotonic()))
             if not ready:
+                self._show_threads()
                 self.kill()
                 raise AssertionError(f"{op}: no answer within {timeout} s:\n{self.errors()}")
             more = self.process.stdout.read(1 << 16)
@@ -57,7 +61,21 @@ class Driver:
         line, self._rest = self._rest.split(b"\n", 1)
         return line
 
-    def errors(self, most=4000):
+    def _show_threads(self):
+        """Where each thread of a Python driver is, and what its connections hold, goes to what it printed."""
+        if "python" in self._command[0]:
+            self.process.send_signal(signal.SIGUSR1)
+        lines = []
+        if shutil.which("ss"):
+            lines = subprocess.run(["ss", "-tnpi"], stdout=subprocess.PIPE, check=False).stdout.split(b"\n")
+        mine = f"pid={self.process.pid},".encode()
+        shown = [b"\n".join(lines[at : at + 2]) for at, line in enumerate(lines) if mine in line]
+        time.sleep(0.5)
+        self._errors.seek(0, 2)
+        self._errors.write(b"\n".join([b"", b"its connections:", *shown, b""]))
+        self._errors.flush()
+
+    def errors(self, most=6000):
         """The end of what the client library printed."""
         size = self._errors.seek(0, 2)
         self._errors.seek(max(0, size - most))

@@ -80,11 +80,7 @@ impl Broker {
         Broker {
             id,
             advertised,
-            limits: Limits::new(
-                config.max_connections,
-                config.queued_request_bytes,
-                config.queued_response_bytes,
-            ),
+            limits: Limits::new(config.queued_request_bytes, config.queued_response_bytes),
             fetch_sessions: SessionCache::new(
                 CacheLimits {
                     sessions: config.fetch_session_slots,
@@ -174,7 +170,7 @@ impl Broker {
 
     /// All metrics in the Prometheus text format.
     pub fn metrics_text(&self) -> String {
-        let open = i64::try_from(self.limits.open_connections()).unwrap_or(i64::MAX);
+        let open = i64::try_from(self.limits.connections.open()).unwrap_or(i64::MAX);
         self.metrics.connections.set(open);
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let (sessions, partitions) = self.fetch_sessions.size();

@@ -96,7 +96,17 @@ fn half_a_request_and_silence_is_no_answer() {
 
 #[test]
 fn more_connections_than_allowed_are_refused() {
-    let mut broker = Process::start(&["--config", "max.connections=5"]);
+    too_many("max.connections=5");
+}
+
+#[test]
+fn more_connections_of_one_address_than_allowed_are_refused() {
+    too_many("max.connections.per.ip=5");
+}
+
+/// Starts a broker that lets five connections in.
+fn too_many(limit: &str) {
+    let mut broker = Process::start(&["--config", limit]);
     let held: Vec<_> = (0..5).map(|_| broker.connect()).collect();
     let mut one_more = broker.connect();
     let mut rest = Vec::new();

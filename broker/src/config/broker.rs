@@ -35,6 +35,14 @@ broker_config! {
     max_frame_bytes: usize = "socket.request.max.bytes";
     /// Connections at a time.
     max_connections: usize = "max.connections";
+    /// Connections from one address at a time.
+    max_connections_per_ip: usize = "max.connections.per.ip";
+    /// Bytes of a connection that the system holds for a client to take; -1: as it likes.
+    send_buffer: i32 = "socket.send.buffer.bytes";
+    /// Bytes of a connection that the system holds until they are read; -1: as it likes.
+    receive_buffer: i32 = "socket.receive.buffer.bytes";
+    /// Bytes of a connection that are taken from an answer before they can be sent.
+    unsent_bytes: u32 = "milena.socket.unsent.bytes";
     /// Bytes of all requests that are read or answered at a time.
     queued_request_bytes: usize = "queued.max.request.bytes";
     /// Bytes of all answers that wait in memory for their clients.
@@ -99,6 +107,8 @@ broker_config! {
     offsets_topic_replicas: i16 = "offsets.topic.replication.factor";
     /// Segment size of `__consumer_offsets` in bytes.
     offsets_topic_segment_bytes: i64 = "offsets.topic.segment.bytes";
+    /// How long a commit waits until its record is replicated.
+    offsets_commit_timeout: Duration = "offsets.commit.timeout.ms";
     /// Longest metadata text of a committed offset, in bytes.
     offset_metadata_max_bytes: usize = "offset.metadata.max.bytes";
     /// How long the offsets of an empty group are kept, in minutes.

@@ -8,7 +8,6 @@ use crate::config::BrokerConfig;
 
 /// The settings in force.
 pub fn of(config: &BrokerConfig) -> Config {
-    let defaults = Config::default();
     Config {
         min_session_timeout_ms: int(config.group_min_session_timeout_ms),
         max_session_timeout_ms: int(config.group_max_session_timeout_ms),
@@ -18,7 +17,7 @@ pub fn of(config: &BrokerConfig) -> Config {
         offsets_retention_ms: config.offsets_retention_minutes.saturating_mul(60_000),
         // At least a second: the whole of the groups is looked at.
         offsets_retention_check_interval_ms: millis(config.offsets_retention_check).max(1_000),
-        offset_commit_timeout_ms: defaults.offset_commit_timeout_ms,
+        offset_commit_timeout_ms: millis(config.offsets_commit_timeout),
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::{
 use super::{
     frames::{Frame, FrameLimits, FrameReader},
     pipeline::Pipeline,
-    send,
+    send, socket,
 };
 use crate::{api, node::Broker, replication, reports};
 
@@ -62,7 +62,7 @@ pub async fn run(
     broker: Arc<Broker>,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+    socket::prepare(&stream, &broker.config())?;
     let peer = Arc::new(Peer { remote, local: stream.local_addr()?, software: Mutex::new(None) });
     let mut reader = FrameReader::default();
     let mut pipeline = Pipeline::default();

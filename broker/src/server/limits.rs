@@ -7,7 +7,7 @@ use std::sync::{
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use super::memory;
+use super::{connections::Connections, memory};
 
 /// Requests are counted against the memory budget in units of this many bytes.
 const UNIT: usize = 1024;
@@ -15,11 +15,11 @@ const UNIT: usize = 1024;
 /// Of the memory that this process may use, requests get this part where no setting says.
 const REQUESTS_SHARE: usize = 4;
 
-/// Budgets for connections, for the bytes of requests that are being read or answered, and for those of answers.
+/// Connections, and budgets for the bytes of requests that are being read or answered and for those of answers.
 #[derive(Debug)]
 pub struct Limits {
-    connections: Arc<Semaphore>,
-    max_connections: usize,
+    /// Who is connected.
+    pub connections: Arc<Connections>,
     request_memory: Arc<Semaphore>,
     request_units: usize,
     /// Memory of answers that their clients are slow to take.
@@ -27,38 +27,20 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// `max_connections` at a time (`max.connections`), `request_bytes` of requests in memory
-    /// (`queued.max.request.bytes`; `usize::MAX`: a quarter of what the process may use), and `response_bytes` of
-    /// answers that wait (`milena.queued.max.response.bytes`).
-    pub fn new(max_connections: usize, request_bytes: usize, response_bytes: usize) -> Limits {
+    /// `request_bytes` of requests in memory (`queued.max.request.bytes`; `usize::MAX`: a quarter of what the process
+    /// may use), and `response_bytes` of answers that wait (`milena.queued.max.response.bytes`).
+    pub fn new(request_bytes: usize, response_bytes: usize) -> Limits {
         let request_bytes = match request_bytes {
             usize::MAX => memory::available().map_or(usize::MAX, |bytes| bytes / REQUESTS_SHARE),
             set => set,
         };
-        let max_connections = max_connections.min(Semaphore::MAX_PERMITS);
         let request_units = (request_bytes / UNIT).clamp(1, u32::MAX as usize);
         Limits {
-            connections: Arc::new(Semaphore::new(max_connections)),
-            max_connections,
+            connections: Arc::default(),
             request_memory: Arc::new(Semaphore::new(request_units)),
             request_units,
             responses: Responses::new(response_bytes),
         }
-    }
-
-    /// A place for one more connection, if there is one.
-    pub fn connection(&self) -> Option<OwnedSemaphorePermit> {
-        self.connections.clone().try_acquire_owned().ok()
-    }
-
-    /// How many connections there may be.
-    pub fn max_connections(&self) -> usize {
-        self.max_connections
-    }
-
-    /// How many connections there are.
-    pub fn open_connections(&self) -> usize {
-        self.max_connections - self.connections.available_permits()
     }
 
     /// Waits until `bytes` of a request fit into the budget. A request larger than all of it waits for all of it.
@@ -158,7 +140,7 @@ mod tests {
 
     #[tokio::test]
     async fn requests_get_a_part_of_the_memory_there_is() {
-        let limits = Limits::new(1, usize::MAX, 1);
+        let limits = Limits::new(usize::MAX, 1);
         let available = memory::available().unwrap();
         assert!(limits.request_units <= available / REQUESTS_SHARE / UNIT);
         assert!(limits.request(100).await.is_some());

@@ -1,11 +1,13 @@
 //! Sockets: accepts connections, cuts them into frames, answers the frames in order.
 
 mod connection;
+mod connections;
 mod frames;
 mod limits;
 mod memory;
 mod pipeline;
 mod send;
+mod socket;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -19,6 +21,7 @@ use tracing::{debug, warn};
 pub use connection::{Peer, write};
 pub use limits::Limits;
 
+use self::connections::ConnectionLimits;
 use crate::node::Broker;
 
 /// Serves one listener until `stop` turns true; returns once every connection has ended.
@@ -46,9 +49,11 @@ fn admit(
     broker: &Arc<Broker>,
     stop: &watch::Receiver<bool>,
 ) {
-    let Some(slot) = broker.limits.connection() else {
-        warn!(%from, limit = broker.limits.max_connections(), "connection refused: max.connections is reached");
-        return;
+    let config = broker.config();
+    let limits = ConnectionLimits { all: config.max_connections, per_ip: config.max_connections_per_ip };
+    let slot = match broker.limits.connections.admit(from.ip(), limits) {
+        Ok(slot) => slot,
+        Err(full) => return warn!(%from, "connection refused: {full}"),
     };
     let (broker, stop) = (broker.clone(), stop.clone());
     connections.spawn(async move {

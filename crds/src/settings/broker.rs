@@ -243,15 +243,14 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "2147483647",
         "Most new connections a second to one broker.",
     )
-    .without_effect("max.connections alone is looked at today"),
+    .without_effect("max.connections and max.connections.per.ip alone are looked at"),
     setting("max.connections", int(0), "2147483647", "Most connections to one broker."),
     setting(
         "max.connections.per.ip",
         int(0),
         "2147483647",
         "Most connections to one broker from one address.",
-    )
-    .without_effect("max.connections alone is looked at today"),
+    ),
     setting(
         "max.incremental.fetch.session.cache.slots",
         int(0),
@@ -308,6 +307,12 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "30000",
         "A request that has begun to arrive is given up, and its connection closed, where less than 64 KiB of it (or its rest) come in so long: it holds memory that others wait for.",
     ),
+    setting(
+        "milena.socket.unsent.bytes",
+        int(0),
+        "262144",
+        "Bytes that the system takes of a connection's answers before it can send them; 0: as many as it likes, which is some megabytes for each client that reads slowly.",
+    ),
     default_of!("min.insync.replicas", "min.insync.replicas").high(),
     setting("num.io.threads", int(1), "8", "Threads for requests.").high().without_effect(NO_POOLS),
     setting("num.network.threads", int(1), "3", "Threads for connections.").high().without_effect(NO_POOLS),
@@ -339,8 +344,7 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "How long a commit of offsets waits to be replicated.",
     )
     .high()
-    .restart()
-    .without_effect(NO_REPLICATION),
+    .restart(),
     setting(
         "offsets.load.buffer.size",
         int(1),
@@ -470,24 +474,20 @@ pub const BROKER_SETTINGS: &[Setting] = &[
     setting(
         "socket.receive.buffer.bytes",
         int(-1),
-        "102400",
-        "The system's receive buffer of a connection; -1 is its default.",
+        "-1",
+        "The system's receive buffer of a connection; -1 is what the system chooses, which grows with the connection. Connections to come have it.",
     )
-    .high()
-    .restart()
-    .without_effect("the size that the operating system chooses is used"),
+    .high(),
     setting("socket.request.max.bytes", int(1), "104857600", "Largest request that is read.")
         .high()
         .restart(),
     setting(
         "socket.send.buffer.bytes",
         int(-1),
-        "102400",
-        "The system's send buffer of a connection; -1 is its default.",
+        "-1",
+        "The system's send buffer of a connection; -1 is what the system chooses, which grows with the connection. Connections to come have it.",
     )
-    .high()
-    .restart()
-    .without_effect("the size that the operating system chooses is used"),
+    .high(),
     setting("transaction.max.timeout.ms", int(1), "900000", "Longest time that a transaction may ask for.")
         .high()
         .restart()

@@ -5,6 +5,10 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 use parking_lot::Mutex;
 use thiserror::Error;
 
+/// Of the files that this process may have open, connections get so much: a log that cannot open its next segment is worse
+/// off than a client that has to wait.
+const FILES_SHARE: usize = 2;
+
 /// How many connections there may be; both can change while connections are open, which then stay.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
@@ -20,14 +24,19 @@ pub enum Full {
     /// The broker has as many as it may have.
     #[error("{0} connections are open (max.connections)")]
     Broker(usize),
+    /// So many of the files that the process may have open are connections.
+    #[error("{0} connections are open, as many as the limit on open files allows (ulimit -n, LimitNOFILE)")]
+    Files(usize),
     /// That address has as many as it may have.
     #[error("{0} connections from its address are open (max.connections.per.ip)")]
     Address(usize),
 }
 
 /// The connections that are open, by address.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Connections {
+    /// As many as the files that the process may have open allow.
+    most: usize,
     counts: Mutex<Counts>,
 }
 
@@ -45,6 +54,11 @@ pub struct Slot {
 }
 
 impl Connections {
+    /// None are open, in a process that may have `files` open.
+    pub fn new(files: usize) -> Connections {
+        Connections { most: files / FILES_SHARE, counts: Mutex::default() }
+    }
+
     /// A place for one more connection from `ip`.
     ///
     /// # Errors
@@ -55,6 +69,9 @@ impl Connections {
         let mut counts = self.counts.lock();
         if counts.all >= limits.all {
             return Err(Full::Broker(counts.all));
+        }
+        if counts.all >= self.most {
+            return Err(Full::Files(counts.all));
         }
         let from_there = counts.by_ip.get(&ip).copied().unwrap_or(0);
         if from_there >= limits.per_ip {
@@ -92,7 +109,7 @@ mod tests {
 
     #[test]
     fn each_address_and_the_broker_have_their_limit() {
-        let connections = Arc::new(Connections::default());
+        let connections = Arc::new(Connections::new(100));
         let limits = ConnectionLimits { all: 3, per_ip: 2 };
         let mapped = "::ffff:127.0.0.1".parse().unwrap();
         let first = connections.admit(HERE, limits).unwrap();
@@ -107,8 +124,16 @@ mod tests {
     }
 
     #[test]
+    fn logs_keep_half_of_the_files() {
+        let connections = Arc::new(Connections::new(2));
+        let limits = ConnectionLimits { all: 9, per_ip: 9 };
+        let _open = connections.admit(HERE, limits).unwrap();
+        assert_eq!(connections.admit(HERE, limits).unwrap_err(), Full::Files(1));
+    }
+
+    #[test]
     fn a_smaller_limit_holds_for_those_to_come() {
-        let connections = Arc::new(Connections::default());
+        let connections = Arc::new(Connections::new(100));
         let _open: Vec<Slot> = (0..3)
             .map(|_| connections.admit(HERE, ConnectionLimits { all: 9, per_ip: 9 }).unwrap())
             .collect();

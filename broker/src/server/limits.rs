@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use rustix::process::{Resource, getrlimit};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::{connections::Connections, memory};
@@ -36,7 +37,7 @@ impl Limits {
         };
         let request_units = (request_bytes / UNIT).clamp(1, u32::MAX as usize);
         Limits {
-            connections: Arc::default(),
+            connections: Arc::new(Connections::new(files())),
             request_memory: Arc::new(Semaphore::new(request_units)),
             request_units,
             responses: Responses::new(response_bytes),
@@ -48,6 +49,12 @@ impl Limits {
         let units = u32::try_from(bytes.div_ceil(UNIT).min(self.request_units)).unwrap_or(u32::MAX);
         self.request_memory.clone().acquire_many_owned(units).await.ok()
     }
+}
+
+/// Files that this process may have open.
+fn files() -> usize {
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
 }
 
 /// The memory of answers that wait for their clients. What lies in files takes none.

@@ -41,20 +41,12 @@ impl Process {
 
     /// The same, with these environment variables.
     pub fn start_with(args: &[&str], variables: &[(&str, &str)]) -> Process {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Process::start_at(port, args, variables)
+        Process::start_at(free_ports(1), args, variables)
     }
 
-    /// The same, on a port and as many behind it that are free, and that no other test of this process takes.
+    /// A process of so many brokers, on as many ports.
     pub fn start_several(brokers: u16, args: &[&str]) -> Process {
-        static NEXT: AtomicU16 = AtomicU16::new(0);
-        // Below the ports that systems give to whoever asks for any, and apart from other test processes.
-        let base = 15_000 + u16::try_from(std::process::id() % 1_000).unwrap() * 16;
-        let free =
-            |port: &u16| (*port..*port + brokers).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
-        let candidate = |_| base + NEXT.fetch_add(brokers, Ordering::Relaxed);
-        let port = (0..100).map(candidate).find(free).expect("free ports");
-        Process::start_at(port, args, &[])
+        Process::start_at(free_ports(brokers), args, &[])
     }
 
     fn start_at(port: u16, args: &[&str], variables: &[(&str, &str)]) -> Process {
@@ -115,6 +107,16 @@ impl Process {
     pub fn connect(&self) -> Client {
         Client::connect(self.port).unwrap()
     }
+}
+
+/// The first of so many free ports in a row, which no other test of this process is given. They are below those that the
+/// system gives to outgoing connections, which may take a port before its broker has it, and apart from other processes'.
+fn free_ports(count: u16) -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let base = 15_000 + u16::try_from(std::process::id() % 1_000).unwrap() * 16;
+    let free = |port: &u16| (*port..*port + count).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
+    let candidate = |_| base + NEXT.fetch_add(count, Ordering::Relaxed) % 1_000;
+    (0..300).map(candidate).find(free).expect("free ports")
 }
 
 fn spawn(port: u16, data: &TempDir, args: &[String], variables: &[(String, String)]) -> Child {

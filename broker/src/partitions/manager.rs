@@ -9,7 +9,7 @@ use std::{
 use imbl::ordmap::DiffItem;
 use milena_crds::partition::{Generation, Member, PartitionKey};
 use milena_replication::Source;
-use milena_storage::{Log, LogDir, LogDirs, PartitionDir, StorageError, TailBudget, TopicPartition};
+use milena_storage::{LogDir, LogDirs, PartitionDir, TailBudget, TopicPartition};
 use tokio::{
     sync::{Notify, watch},
     task::block_in_place,
@@ -18,18 +18,22 @@ use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use super::{
-    Hosted, HostedTopic, Partition, garbage::remove_directory_later, housekeeping::Housekeeping, leftovers,
-    placement::Placement, removals,
+    Hosted, HostedTopic, Partition,
+    garbage::remove_directory_later,
+    housekeeping::Housekeeping,
+    leftovers,
+    open::{Opener, Opening},
+    placement::Placement,
+    removals,
 };
 use crate::{
-    clock,
     cluster::{ClusterImage, Topic},
     config::{BrokerConfig, TopicConfig},
     node::{Broker, View},
 };
 
-/// Logs are opened, and leaders begin to lead, by so many threads at a time.
-const OPENERS: usize = 8;
+/// Leaders begin to lead by so many threads at a time.
+const THREADS: usize = 8;
 /// Fewer topics than this are not worth a thread.
 const FEW_TOPICS: usize = 16;
 /// How often logs that failed to open are tried again, and housekeeping is looked at.
@@ -57,15 +61,6 @@ pub struct Manager {
     sorted_out: bool,
     /// Copies that the last life did not finish, with the directory that they lie in.
     interrupted: Vec<(Arc<LogDir>, PartitionDir)>,
-}
-
-/// A replica to open.
-struct Opening {
-    topic: Arc<Topic>,
-    index: i32,
-    config: Arc<TopicConfig>,
-    /// Where its log is or is to be; none where the broker's log says why not.
-    dir: Option<Arc<LogDir>>,
 }
 
 impl Manager {
@@ -272,7 +267,7 @@ impl Manager {
             openings.extend(self.bring_in_line(&mut hosted, topic, &config));
         }
         self.place(&mut openings, &hosted);
-        self.open(&mut hosted, openings);
+        Opener { me: self.me, tails: &self.tails }.open(&mut hosted, openings);
         side_by_side(&changed, |topic| lead(&hosted, topic, image.from_memory));
         for topic in changed.iter().filter_map(|topic| hosted.topic(topic.id)) {
             topic.open.values().for_each(|replica| broker.replication.assign(broker, replica));
@@ -349,73 +344,6 @@ impl Manager {
         }
     }
 
-    fn open(&self, hosted: &mut Hosted, openings: Vec<Opening>) {
-        let opened = if openings.len() < OPENERS {
-            openings.iter().map(|opening| self.open_one(opening)).collect()
-        } else {
-            self.open_side_by_side(&openings)
-        };
-        let mut topics: HashMap<Uuid, HostedTopic> = HashMap::new();
-        for (opening, partition) in openings.iter().zip(opened) {
-            let id = opening.topic.id;
-            let topic = topics
-                .entry(id)
-                .or_insert_with(|| hosted.topic(id).map(|topic| topic.as_ref().clone()).unwrap_or_default());
-            match partition {
-                Some(partition) => {
-                    topic.failed.remove(&opening.index);
-                    topic.open.insert(opening.index, partition.share());
-                }
-                None => {
-                    topic.failed.insert(opening.index);
-                }
-            }
-        }
-        for (id, topic) in topics {
-            hosted.put(id, Arc::new(topic));
-        }
-    }
-
-    fn open_side_by_side(&self, openings: &[Opening]) -> Vec<Option<Partition>> {
-        let share = openings.len().div_ceil(OPENERS).max(1);
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = openings
-                .chunks(share)
-                .map(|chunk| {
-                    let work = || chunk.iter().map(|opening| self.open_one(opening)).collect::<Vec<_>>();
-                    (chunk.len(), scope.spawn(work))
-                })
-                .collect();
-            // A thread that panicked has opened nothing.
-            let nothing = |count| std::iter::repeat_with(|| None).take(count).collect();
-            threads
-                .into_iter()
-                .flat_map(|(count, thread)| thread.join().unwrap_or_else(|_| nothing(count)))
-                .collect()
-        })
-    }
-
-    fn open_one(&self, opening: &Opening) -> Option<Partition> {
-        let Opening { topic, index, config, dir } = opening;
-        let dir = dir.as_ref()?;
-        let state = topic.partition(*index)?.clone();
-        let tp = TopicPartition::new(topic.name.clone(), *index);
-        match open_log(dir, &tp, topic.id, config) {
-            Ok(log) => {
-                log.share_tail_budget(&self.tails);
-                let (name, config) = (topic.name.clone(), config.clone());
-                let partition = Partition::new(name, topic.id, *index, self.me, config, state, log);
-                Some(partition.committed_to(dir.high_watermark(&tp)))
-            }
-            Err(error) => {
-                error!(partition = %tp, %error, "cannot be opened; tried again every {RETRY_TICKS} s");
-                // What the disk refuses here it refuses to others, too.
-                dir.fail(&error);
-                None
-            }
-        }
-    }
-
     /// Closes all logs and says that it was done in order, where it was.
     fn close(&mut self, broker: &Arc<Broker>) {
         broker.moves.stop();
@@ -442,32 +370,6 @@ impl Manager {
             }
         }
     }
-}
-
-/// Opens or makes the log of a partition of the topic of that id.
-fn open_log(dir: &LogDir, tp: &TopicPartition, id: Uuid, config: &TopicConfig) -> Result<Log, StorageError> {
-    let settings = Arc::new(config.log.clone());
-    let now_ms = clock::now_ms();
-    if !dir.partition_path(tp).exists() {
-        return dir.create_log(tp, id, settings, now_ms);
-    }
-    let (mut log, report) = dir.open_log(tp, settings.clone(), now_ms)?;
-    if log.topic_id().is_some_and(|on_disk| on_disk != id) {
-        // An older topic of the same name. Its deletion is not known for sure, so its data is kept.
-        drop(log);
-        dir.set_aside(tp)?;
-        return dir.create_log(tp, id, settings, now_ms);
-    }
-    if log.topic_id().is_none() {
-        // A power cut took the file that names it.
-        log.set_topic_id(id)?;
-    }
-    if report.below_recovery_point {
-        error!(partition = %tp, ?report, "DAMAGE: records that were on disk are unreadable and have been cut; look at the disk");
-    } else if report.lost_bytes() {
-        warn!(partition = %tp, ?report, "the log's tail was torn and has been cut");
-    }
-    Ok(log)
 }
 
 /// Copies in these directories that a former life did not finish.
@@ -517,7 +419,7 @@ fn differences(view: &View, image: &ClusterImage) -> (Vec<Arc<Topic>>, Vec<Uuid>
 
 /// Does the same to each topic, by several threads where they are many: who begins to lead writes that to each log.
 fn side_by_side(topics: &[Arc<Topic>], work: impl Fn(&Topic) + Sync) {
-    let share = topics.len().div_ceil(OPENERS);
+    let share = topics.len().div_ceil(THREADS);
     if share < FEW_TOPICS {
         topics.iter().for_each(|topic| work(topic));
         return;

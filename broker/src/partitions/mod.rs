@@ -1,6 +1,7 @@
 //! This broker's replicas: their logs, and what clients may do with them.
 
 mod accept;
+mod append;
 mod cleaner;
 mod error;
 mod exchanges;
@@ -12,6 +13,7 @@ mod leftovers;
 mod log_view;
 mod manager;
 mod moves;
+mod open;
 mod partition;
 mod placement;
 mod read;
@@ -21,13 +23,14 @@ mod waiters;
 mod watch;
 
 pub use accept::ProduceVersion;
+pub use append::Produced;
 pub use error::PartitionError;
 pub use exchanges::{FollowerSlot, Signal};
 pub use follow::Taken;
 pub use hosted::{Hosted, HostedTopic};
 pub use manager::{Manager, generation};
 pub use moves::{Move, Moves};
-pub use partition::{Partition, Produced};
+pub use partition::Partition;
 pub use read::{FetchFrom, Fetched, FoundOffset, MOST_IN_MEMORY, Reach, ReadLimits};
 pub use waiters::Waiter;
 pub use watch::Mailbox;

@@ -220,6 +220,11 @@ pub(crate) fn size(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |file| file.len())
 }
 
+/// Bytes of an open file.
+pub(crate) fn len(file: &File) -> io::Result<u64> {
+    file.metadata().map(|meta| meta.len())
+}
+
 /// Says when a file was last modified, ms since the epoch.
 pub(crate) fn set_modified(file: &File, ms: i64) -> io::Result<()> {
     os::set_modified(file, u64::try_from(ms).unwrap_or(0))

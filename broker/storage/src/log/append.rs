@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use milena_records::{Batch, BatchHeader, Batches, HEADER_LEN, RecordsError, TimestampType};
 
-use super::{Log, replay::marker_of};
+use super::{Log, replay::marker_of, wipe::wipe_behind};
 use crate::{
     epochs::LeaderEpochs,
     error::{StorageError, is_full},
@@ -180,11 +180,8 @@ impl Log {
         let noted = self.note_run(run, position, now_ms, appended);
         let end = self.active.size();
         if end < position.saturating_add(to_u64(run.len())) {
-            // What is in the file behind the log's end must not be there when something else is written.
-            let cut = self.active.file().and_then(|file| {
-                fs::set_len(&file, end).map_err(|error| StorageError::io("cut", self.active.path(), error))
-            });
-            cut.inspect_err(|error| self.shared.poison(error))?;
+            let file = self.shared.guard(self.active.file())?;
+            self.shared.guard_all(wipe_behind(&file, &self.active.path(), end))?;
         }
         noted.map(|()| usize::try_from(end.saturating_sub(position)).unwrap_or(usize::MAX))
     }
@@ -253,11 +250,11 @@ impl Log {
         let Err(error) = fs::write_at(&file, position, head, rest) else { return Ok(position) };
         let full = is_full(&error);
         let error = StorageError::io("append to", self.active.path(), error);
-        // A part of the batch may be in the file. It must not be there when something is written behind it.
-        let cut = fs::set_len(&file, position);
-        if !full || cut.is_err() {
+        if !full {
             self.shared.poison(&error);
         }
+        // A part of the batch may be in the file.
+        self.shared.guard_all(wipe_behind(&file, &self.active.path(), position))?;
         Err(error)
     }
 

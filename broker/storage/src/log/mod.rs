@@ -12,6 +12,7 @@ mod shared;
 mod snapshots;
 mod truncate;
 mod turn;
+mod wipe;
 
 pub(crate) use replay::marker_of;
 pub(crate) use shared::Shared;

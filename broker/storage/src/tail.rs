@@ -283,13 +283,19 @@ impl Tail {
         for (count, batch) in held.batches.range(first..).enumerate() {
             let follows = next.map_or(batch.base_offset <= offset, |next| batch.base_offset == next);
             let is_forced = count == 0 && limits.min_one_batch;
+            if next.is_some_and(|next| next >= limits.up_to) {
+                break;
+            }
+            // In a gap there is more, in the file.
+            if !follows {
+                return None;
+            }
             if batch.next_offset > limits.up_to
                 || (slice.len.saturating_add(batch.len) > limits.max_bytes && !is_forced)
             {
                 break;
             }
-            // Behind a gap there is more, in the file.
-            if !follows || count == MOST_BATCHES || slice.len.saturating_add(batch.len) > limits.in_memory {
+            if count == MOST_BATCHES || slice.len.saturating_add(batch.len) > limits.in_memory {
                 return None;
             }
             slice.len += batch.len;

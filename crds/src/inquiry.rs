@@ -42,7 +42,7 @@ pub struct Answer {
 /// A frame that cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a question or answer about logs is not understood: {0}")]
-pub struct Unreadable(String);
+pub struct Unreadable(pub(crate) String);
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -72,7 +72,7 @@ impl Question {
     pub fn encode(&self) -> Vec<u8> {
         let texts: BTreeMap<String, i32> =
             self.partitions.iter().map(|(key, epoch)| (key.to_string(), *epoch)).collect();
-        framed(&texts)
+        framed(KEY, &texts)
     }
 
     /// The question in a frame without its length.
@@ -80,7 +80,7 @@ impl Question {
     /// # Errors
     /// It is none, of another version, or about more than [`MAX_ASKED`] partitions.
     pub fn decode(frame: &[u8]) -> Result<Self, Unreadable> {
-        let texts: BTreeMap<String, i32> = read(frame)?;
+        let texts: BTreeMap<String, i32> = read(KEY, frame)?;
         if texts.len() > MAX_ASKED {
             return Err(Unreadable(format!("{} partitions; {MAX_ASKED} can be asked for", texts.len())));
         }
@@ -101,7 +101,7 @@ impl Answer {
             refuses: report.refuses,
         };
         let reports = self.reports.iter().map(|(key, report)| (key.to_string(), json(report))).collect();
-        framed(&AnswerJson { broker: self.broker, reports })
+        framed(KEY, &AnswerJson { broker: self.broker, reports })
     }
 
     /// The answer in a frame without its length.
@@ -109,7 +109,7 @@ impl Answer {
     /// # Errors
     /// It is none, or of another version.
     pub fn decode(frame: &[u8]) -> Result<Self, Unreadable> {
-        let answer: AnswerJson = read(frame)?;
+        let answer: AnswerJson = read(KEY, frame)?;
         let report = |(key, json): (String, ReportJson)| {
             let generation = json.generation.parse().map_err(|_| Unreadable(json.generation.clone()))?;
             let ReportJson { last_epoch, log_start, log_end, refuses, .. } = json;
@@ -120,25 +120,27 @@ impl Answer {
     }
 }
 
-fn parse_key(text: &str) -> Result<PartitionKey, Unreadable> {
+pub(crate) fn parse_key(text: &str) -> Result<PartitionKey, Unreadable> {
     text.parse().map_err(|_| Unreadable(text.chars().take(64).collect()))
 }
 
-fn framed(body: &impl Serialize) -> Vec<u8> {
+/// A frame of that API key, with its length.
+pub(crate) fn framed(key: i16, body: &impl Serialize) -> Vec<u8> {
     // Maps of texts and numbers can always be written.
     let json = serde_json::to_vec(body).unwrap_or_default();
     let length = u32::try_from(json.len().saturating_add(HEAD)).unwrap_or(u32::MAX);
     let mut frame = length.to_be_bytes().to_vec();
-    frame.extend_from_slice(&KEY.to_be_bytes());
+    frame.extend_from_slice(&key.to_be_bytes());
     frame.extend_from_slice(&VERSION.to_be_bytes());
     frame.extend_from_slice(&json);
     frame
 }
 
-fn read<'a, T: Deserialize<'a>>(frame: &'a [u8]) -> Result<T, Unreadable> {
+/// What is in a frame of that API key, without its length.
+pub(crate) fn read<'a, T: Deserialize<'a>>(key: i16, frame: &'a [u8]) -> Result<T, Unreadable> {
     let (head, json) =
         frame.split_at_checked(HEAD).ok_or_else(|| Unreadable("it is cut short".to_owned()))?;
-    if head != [KEY.to_be_bytes(), VERSION.to_be_bytes()].concat() {
+    if head != [key.to_be_bytes(), VERSION.to_be_bytes()].concat() {
         return Err(Unreadable(format!("it begins with {head:?}; is the other side of another version?")));
     }
     serde_json::from_slice(json).map_err(|error| Unreadable(error.to_string()))

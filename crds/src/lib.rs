@@ -10,6 +10,8 @@ pub mod moves;
 pub mod names;
 pub mod partition;
 pub mod partitions;
+pub mod recall;
+pub mod restore;
 pub mod rules;
 pub mod settings;
 pub mod topic;

@@ -36,6 +36,9 @@ pub const ELECT_LEADERS: &str = "milena.dev/elect-leaders";
 pub const REASSIGN: &str = "milena.dev/reassign";
 /// Annotation of a KafkaCluster: ids of brokers that are to have no partitions, with commas between them.
 pub const EMPTY_BROKERS: &str = "milena.dev/empty-brokers";
+/// Annotation of a KafkaCluster: etcd was restored from a backup, see [`crate::restore::Declared`]. The operator takes it
+/// out once the newest state of every partition is put back.
+pub const RESTORED: &str = "milena.dev/restored";
 /// Annotation of any object of ours: with the value `true` the operator leaves it alone.
 pub const PAUSED: &str = "milena.dev/paused";
 /// Annotation of objects that the operator applied: hash of what it applied.
@@ -55,6 +58,9 @@ pub const LOG_GENERATION: &str = "milena.dev/log-generation";
 pub const DRAINING: &str = "milena.dev/draining";
 /// Annotation of a broker's Lease: the partitions that it cannot serve, as [`crate::partition::Offline`] writes them.
 pub const OFFLINE_PARTITIONS: &str = "milena.dev/offline-partitions";
+/// Annotation of a broker's Lease: partitions of which it remembers a newer state than the API server shows, as
+/// [`crate::partition::Offline`] writes them.
+pub const OLDER_STATES: &str = "milena.dev/older-states";
 /// Annotation of a broker's Lease: version of Milena that it runs.
 pub const BROKER_VERSION: &str = "milena.dev/version";
 

@@ -3,6 +3,7 @@
 mod offline;
 mod reassign;
 mod report;
+mod restore;
 mod text;
 mod transition;
 mod unclean;
@@ -14,6 +15,7 @@ use uuid::Uuid;
 
 pub use offline::Offline;
 pub use report::Report;
+pub use restore::Recollection;
 pub use text::ParseError;
 pub use transition::{Illegal, NotPossible, check_transition};
 

@@ -52,4 +52,24 @@ pub struct KafkaPartitionsSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
     pub broker_epochs: BTreeMap<String, i64>,
+    /// Partitions whose state may be older than what brokers have acted on, and who says so. Nobody acts on it until
+    /// the newest state that a replica remembers is put back.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
+    pub held: BTreeMap<String, String>,
+    /// The restored backup, as the annotation of the KafkaCluster declares it, that is taken note of here: what is not
+    /// held since is the newest.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub restored: String,
+}
+
+impl KafkaPartitionsSpec {
+    /// The partitions on which nobody may act, by their keys: those that are held, or all where a restore is declared
+    /// of which this object has not taken note.
+    pub fn not_settled(&self, declared: Option<&str>) -> impl Iterator<Item = &String> {
+        let all = declared.is_some_and(|declared| declared != self.restored);
+        let every = all.then(|| self.partitions.keys());
+        let some = (!all).then(|| self.held.keys());
+        every.into_iter().flatten().chain(some.into_iter().flatten())
+    }
 }

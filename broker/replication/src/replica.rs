@@ -17,11 +17,15 @@ pub struct Replica {
     lowest: i32,
     /// Highest leader epoch that an earlier life of this process may have acted in.
     former: i32,
+    /// It has told what it remembers, and refuses all of that until it learns something newer.
+    frozen: bool,
     /// The generation changed at this start, and no state has been read past all caches since.
     needs_fresh: bool,
     /// The newest state that was acted on.
     state: Option<PartitionState>,
     role: Role,
+    /// What it knew as leader when it stopped acting on its state, see [`Replica::suspend`].
+    suspended: Option<Box<Leader>>,
 }
 
 /// What a replica is.
@@ -86,9 +90,11 @@ impl Replica {
             me,
             lowest: remembered,
             former: remembered,
+            frozen: false,
             needs_fresh: changed,
             state: None,
             role: Role::Idle,
+            suspended: None,
         }
     }
 
@@ -153,7 +159,7 @@ impl Replica {
         if self.state.as_ref().is_some_and(|known| order(state) < order(known)) {
             return Learned::Refused;
         }
-        self.needs_fresh = false;
+        (self.needs_fresh, self.frozen) = (false, false);
         self.lowest = state.leader_epoch;
         let same = self
             .state
@@ -172,6 +178,15 @@ impl Replica {
     fn take_role(&mut self, state: &PartitionState, conditions: Conditions) -> Learned {
         let Conditions { log_end, high_watermark, min_in_sync, now_ms } = conditions;
         let high_watermark = high_watermark.min(log_end);
+        if let Some(mut leader) = self.suspended.take() {
+            if (Some(self.me.broker), leader.epoch()) == (state.leader, state.leader_epoch) {
+                leader.set_min_in_sync(min_in_sync);
+                leader.committed(state);
+                self.role = Role::Leader(leader);
+                return Learned::Leads;
+            }
+            self.former = self.former.max(leader.epoch());
+        }
         self.role = match state.leader {
             Some(leader) if leader == self.me.broker => {
                 // An epoch that a former life may have led in: its proposals may be on their way (rule 10).
@@ -211,6 +226,19 @@ impl Replica {
         !matches!(std::mem::take(&mut self.role), Role::Idle)
     }
 
+    /// Neither leads nor follows while what it is shown is not to be acted on, and keeps what it knows as leader: it goes
+    /// on where it stopped if it turns out to be the leader still; answers whether it did lead or follow.
+    pub fn suspend(&mut self) -> bool {
+        match std::mem::take(&mut self.role) {
+            Role::Idle => false,
+            Role::Follower(_) => true,
+            Role::Leader(leader) => {
+                self.suspended = Some(leader);
+                true
+            }
+        }
+    }
+
     /// A follower's fetch. A higher leader epoch than is known ends a leadership.
     pub fn fetch(&mut self, fetch: &FollowerFetch, log: &impl LogView, now_ms: i64) -> Served {
         if let Role::Leader(leader) = &mut self.role {
@@ -226,7 +254,13 @@ impl Replica {
 
     /// An attempt to change the ISR has ended. Answers whether the high watermark moved.
     pub fn answered(&mut self, change: &Change, outcome: Outcome) -> bool {
-        let Role::Leader(leader) = &mut self.role else { return false };
+        let suspended = self.suspended.as_mut();
+        let Some(leader) = (match &mut self.role {
+            Role::Leader(leader) => Some(leader),
+            _ => suspended,
+        }) else {
+            return false;
+        };
         let moved = leader.answered(change, outcome);
         self.state = Some(leader.state().clone());
         moved
@@ -246,5 +280,20 @@ impl Replica {
             log_end: log.log_end(),
             refuses: self.lowest.saturating_sub(1),
         })
+    }
+
+    /// Refuses every leader epoch up to `stored`, and up to all that it knows of, from now on, and answers up to which: it
+    /// has said which state it remembers as the newest, and acts on none that is not newer than all of those (rule 13).
+    pub fn freeze(&mut self, stored: i32) -> i32 {
+        if !holds(Rule::ReportFreezes) {
+            return self.lowest.max(stored);
+        }
+        // Asked again it answers the same, or what is put back by the first answer would be refused.
+        if !self.frozen || self.lowest <= stored {
+            self.lowest = self.lowest.max(stored).saturating_add(1);
+        }
+        self.frozen = true;
+        self.stand_down();
+        self.lowest.saturating_sub(1)
     }
 }

@@ -28,6 +28,8 @@ pub(crate) enum Rule {
     ShrinkSucceeds,
     /// After a restart within an epoch nothing is proposed and every replica is waited for (10).
     ResumesWaiting,
+    /// Who says what it remembers, after etcd was restored, refuses all of that from then on (13).
+    ReportFreezes,
 }
 
 /// Whether a rule is in force.

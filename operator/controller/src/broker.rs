@@ -30,6 +30,8 @@ pub struct Broker {
     pub draining: bool,
     /// Partitions whose log it cannot use.
     pub offline: Offline,
+    /// Partitions of which it remembers a newer state than it is shown.
+    pub older: Offline,
 }
 
 /// Brokers by id. Who is missing is dead.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use milena_crds::elections::Wish;
 use milena_crds::partition::{PartitionKey, PartitionState};
+use milena_crds::restore::Declared;
 use milena_crds::settings::{Config, effective, topic_setting};
 use milena_crds::topic::KafkaTopicStatus;
 use milena_crds::{KafkaCluster, KafkaPartitionsSpec, KafkaTopic, names};
@@ -19,6 +20,7 @@ use crate::chunks::Chunks;
 use crate::gathering::Gathering;
 use crate::rebalance::Rebalance;
 use crate::recovery::Recoveries;
+use crate::restore::{Doubts, Restores};
 use crate::wishes::wishes_of;
 
 /// Most ids of topics that were seen to go that are remembered, in case their partitions show up later.
@@ -55,6 +57,10 @@ pub struct Controller {
     pub(crate) gathering: Gathering,
     /// Partitions of which every member lost its generation, and what was heard of their logs.
     pub(crate) recoveries: Recoveries,
+    /// Partitions that are held since etcd was restored, and what was heard of them.
+    pub(crate) restores: Restores,
+    /// Partitions of which a broker says that it remembers a newer state.
+    pub(crate) doubts: Doubts,
     /// When leadership goes back to the first replicas.
     pub(crate) rebalance: Rebalance,
     /// Topics that keep brokers from leaving: they have more replicas than there are brokers left.
@@ -82,6 +88,8 @@ pub struct Cluster {
     pub drop: BTreeSet<Uuid>,
     /// Brokers that are to have no partitions, although they run.
     pub leaving: BTreeSet<i32>,
+    /// A restored backup of etcd that a person declares.
+    pub restored: Option<Declared>,
 }
 
 impl Cluster {
@@ -98,6 +106,7 @@ impl From<&KafkaCluster> for Cluster {
         let leaving = object.metadata.annotations.iter().filter_map(|all| all.get(names::EMPTY_BROKERS));
         Self {
             brokers: object.spec.brokers,
+            restored: Declared::of(object.metadata.annotations.as_ref()),
             first_broker: 0,
             config: object.spec.config.clone(),
             missing: missing
@@ -151,6 +160,8 @@ impl Controller {
             asked: BTreeMap::new(),
             gathering: Gathering::default(),
             recoveries: Recoveries::new(),
+            restores: Restores::new(),
+            doubts: Doubts::new(),
             rebalance: Rebalance::default(),
             stuck: BTreeSet::new(),
             doomed: BTreeSet::new(),
@@ -169,7 +180,10 @@ impl Controller {
             self.dirty_chunks.extend(self.chunks.objects().keys());
         } else {
             self.dirty.extend(self.waiting.iter().cloned());
-            if self.cluster.as_ref().map(|old| &old.config) != cluster.as_ref().map(|new| &new.config) {
+            let counts = |cluster: &Option<Cluster>| {
+                cluster.as_ref().map(|cluster| (cluster.config.clone(), cluster.restored.clone()))
+            };
+            if counts(&self.cluster) != counts(&cluster) {
                 // Who may lead depends on them.
                 self.dirty_chunks.extend(self.chunks.objects().keys());
             }
@@ -288,6 +302,7 @@ impl Controller {
     fn forget_chunk(&mut self, chunk: u32) {
         self.dirty_chunks.remove(&chunk);
         self.recoveries.remove(&chunk);
+        self.restores.remove(&chunk);
         for id in self.chunks.replace(chunk, None) {
             self.dirty.extend(self.ids.get(&id).into_iter().flatten().cloned());
             self.look_for_owner(id);

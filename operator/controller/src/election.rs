@@ -18,6 +18,10 @@ pub enum Why {
     Recovered,
     /// A replica leads that may lack acknowledged records, as somebody asked.
     Unclean,
+    /// The newest state that a replica remembers is put back, after etcd was restored.
+    Restored,
+    /// The same, without what a broker knows that stays away: records may be lost.
+    RestoredWithout,
     /// Nobody can lead.
     Offline,
 }

@@ -15,6 +15,7 @@ pub mod placement;
 mod plan;
 mod rebalance;
 mod recovery;
+mod restore;
 mod status;
 mod swap;
 mod tally;

@@ -154,7 +154,7 @@ pub(crate) fn reassign(
     writes: &mut Writes<'_>,
 ) -> Result<bool, String> {
     let next = state.reassign(target).map_err(|error| error.to_string())?;
-    if writes.has_changed(there.chunk, key) {
+    if writes.has_changed(there.chunk, key) || writes.is_held(there.chunk, key) {
         return Ok(true);
     }
     writes.load().remove(&state.target());

@@ -14,6 +14,7 @@ use crate::broker::Liveness;
 use crate::chunks::Chunks;
 use crate::controller::Controller;
 use crate::election::{Ballot, Why};
+use crate::restore::Look;
 use crate::tally::Tally;
 use crate::wishes::{Asked, WishesDone};
 use crate::writes::Writes;
@@ -33,6 +34,9 @@ pub struct Plan {
     pub topics: Vec<StatusWrite>,
     /// Annotations that asked for elections, to be taken away.
     pub wishes: Vec<WishesDone>,
+    /// The annotation of the KafkaCluster that declares a restore, to be taken out if it still says that: the newest
+    /// state of every partition is put back.
+    pub restored: Option<String>,
     /// Unclean elections among what is to be written.
     pub unclean_elections: u64,
     /// Requests in annotations of KafkaTopics that are carried out.
@@ -115,6 +119,10 @@ pub struct Summary {
     pub to_move: usize,
     /// Topics that keep brokers from leaving: they have more replicas than there are brokers left.
     pub stuck: Vec<String>,
+    /// Partitions on whose state nobody acts since etcd was restored.
+    pub held: usize,
+    /// Brokers that are waited for there.
+    pub awaited: BTreeSet<i32>,
 }
 
 impl Controller {
@@ -142,6 +150,7 @@ impl Controller {
                 self.rebalance = self.rebalance.go_on(now);
             }
             plan.elections = tally.elections();
+            plan.restored = self.restore_is_over(&chunks);
             plan.notes.extend(tally.notes(self));
         }
         self.look_after_missing(&mut writes, &mut plan.notes, now);
@@ -188,6 +197,8 @@ impl Controller {
             stuck: self.stuck.iter().take(MAX_STUCK).cloned().collect(),
             missing: missing.map(|(id, since)| self.missing_topic(*id, since)).collect(),
             brokers_in_use: self.chunks.highest_in_use().map_or(0, |id| id.saturating_add(1)),
+            held: self.chunks.objects().values().map(|object| object.held.len()).sum(),
+            awaited: self.awaited(),
         }
     }
 
@@ -256,6 +267,8 @@ impl Controller {
         tally: &mut Tally,
     ) {
         let mut leaders = BTreeSet::new();
+        let Some(older) = self.look_at_reports(chunk, before) else { return };
+        let mut holds = self.hold_what_is_restored(chunk, before, older, writes, tally);
         let mut heard = self.recoveries.remove(&chunk).unwrap_or_default();
         let mut waiting = BTreeMap::new();
         for (key, text) in &before.partitions {
@@ -264,6 +277,27 @@ impl Controller {
             };
             let elected_in = state.leader.and_then(|id| before.broker_epochs.get(&id.to_string())).copied();
             let ballot = Ballot { key, state: &state, brokers: &self.brokers, elected_in };
+            match holds.look(&ballot, asked) {
+                Look::Free => {}
+                Look::Held => {
+                    leaders.extend(state.leader);
+                    continue;
+                }
+                Look::Older(broker) => {
+                    leaders.extend(state.leader);
+                    let held = &mut writes.object(chunk).held;
+                    held.insert(key.to_string(), format!("broker {broker}"));
+                    tally.found_older += 1;
+                    continue;
+                }
+                Look::PutBack(next, why) => {
+                    leaders.extend(next.leader);
+                    tally.count(key, &next, why);
+                    writes.put(chunk, key, &next);
+                    writes.object(chunk).held.remove(&key.to_string());
+                    continue;
+                }
+            }
             let mut found = ballot
                 .decide()
                 .or_else(|| Self::try_recovery(&ballot, &mut heard, &mut waiting))
@@ -290,6 +324,7 @@ impl Controller {
         if !waiting.is_empty() {
             self.recoveries.insert(chunk, waiting);
         }
+        self.keep(holds);
         let epochs = leaders.into_iter().filter_map(|id| {
             let known = before.broker_epochs.get(&id.to_string()).copied();
             let broker = self.brokers.get(&id).filter(|broker| broker.liveness == Liveness::Alive);

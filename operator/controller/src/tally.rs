@@ -18,6 +18,9 @@ pub(crate) struct Tally {
     counts: BTreeMap<&'static str, usize>,
     /// By topic and reason: partitions that may have lost records, with who leads them.
     losses: BTreeMap<(Uuid, &'static str), Vec<(i32, i32)>>,
+    /// Partitions that are held because a restore of etcd is declared, or because a broker remembers a newer state.
+    pub(crate) declared: usize,
+    pub(crate) found_older: usize,
     /// Every partition that changed.
     pub(crate) changed: BTreeSet<PartitionKey>,
 }
@@ -35,6 +38,8 @@ impl Tally {
             Why::Preferred => "PreferredLeadersElected",
             Why::Restarted => "LeadersRestarted",
             Why::Offline => "PartitionsOffline",
+            Why::Restored => "StatesRestored",
+            Why::RestoredWithout => return lossy("RestoredWithout"),
             Why::Recovered => return lossy("PossibleLoss"),
             Why::Unclean => return lossy("UncleanElection"),
         };
@@ -66,6 +71,10 @@ impl Tally {
                 "LeadersRestarted" => {
                     (false, format!("{count} partitions are led again by their restarted broker"))
                 }
+                "StatesRestored" => {
+                    let what = "the newest state that a replica remembers is put back";
+                    (false, format!("{what} for {count} partitions, after etcd was restored"))
+                }
                 "PreferredLeadersElected" => {
                     (false, format!("{count} partitions are led by their first replica again"))
                 }
@@ -79,6 +88,10 @@ impl Tally {
                     "led by a replica that was not in sync, for no other was left: acknowledged records that it did not \
                      have are lost"
                 }
+                "RestoredWithout" => {
+                    "put back, after etcd was restored, without what the brokers know that were given up: records that \
+                     they alone have are lost"
+                }
                 _ => {
                     "led with what a disk kept when its machine stopped: records that were not on disk yet are lost"
                 }
@@ -86,7 +99,19 @@ impl Tally {
             let owner = controller.ids.get(topic).and_then(BTreeSet::first).cloned();
             Note { topic: owner, warning: true, reason, message: format!("{}: {how}", named(partitions)) }
         };
-        self.counts.iter().map(count).chain(self.losses.iter().map(loss)).collect()
+        let held = |reason, count: usize, why: &str| {
+            let message = format!(
+                "{why}: nobody leads {count} partitions until every replica has said which state it remembers as the \
+                 newest"
+            );
+            (count > 0).then_some(Note { topic: None, warning: true, reason, message })
+        };
+        let declared = held("RestoreDeclared", self.declared, "etcd was restored from a backup");
+        let older =
+            "brokers remember newer states than the API server shows. Was etcd restored from a backup?";
+        let older = held("OlderStates", self.found_older, older);
+        let held = declared.into_iter().chain(older);
+        self.counts.iter().map(count).chain(self.losses.iter().map(loss)).chain(held).collect()
     }
 }
 

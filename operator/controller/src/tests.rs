@@ -8,6 +8,7 @@ mod moves;
 mod placement;
 mod random;
 mod recovery;
+mod restore;
 mod topics;
 mod world;
 

@@ -48,7 +48,9 @@ impl Controller {
                         self.waiting.insert(name.to_owned());
                         stuck
                     }
-                    None => status::of_partitions(id, &found, &self.brokers),
+                    None => self
+                        .held_back(id, &found, chunks)
+                        .unwrap_or_else(|| status::of_partitions(id, &found, &self.brokers)),
                 },
                 Created::Wait(standing) => {
                     self.waiting.insert(name.to_owned());
@@ -146,6 +148,10 @@ impl Controller {
         let new = from..object.spec.partitions;
         if new.is_empty() || paused.is_some_and(|paused| paused == "true") {
             return Created::Nothing;
+        }
+        if cluster.restored.is_some() {
+            let message = "partitions are made once the newest state of those that there were is put back";
+            return Created::Wait(Standing::not_ready("Restoring", message.to_owned()));
         }
         if object.spec.replicas > cluster.brokers {
             let (replicas, brokers) = (object.spec.replicas, cluster.brokers);

@@ -51,6 +51,11 @@ impl Asked {
         Some(held)
     }
 
+    /// Which election is asked for by name, if one is.
+    pub(crate) fn kind(&self, key: PartitionKey) -> Option<ElectionType> {
+        self.wishes.get(&key).map(|wish| wish.kind)
+    }
+
     /// Whether more partitions may have to go back than one round takes.
     pub(crate) fn has_gone_back_enough(&self) -> bool {
         self.going_back.get() == 0

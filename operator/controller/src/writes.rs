@@ -57,6 +57,12 @@ impl<'a> Writes<'a> {
         self.objects.get(&chunk).is_some_and(|spec| spec.partitions.get(&name) != before)
     }
 
+    /// Whether nobody may act on a partition, or may not from this plan on.
+    pub(crate) fn is_held(&self, chunk: u32, key: PartitionKey) -> bool {
+        let object = self.objects.get(&chunk).or_else(|| self.before(chunk));
+        object.is_some_and(|object| object.held.contains_key(&key.to_string()))
+    }
+
     /// Room in objects, with what this plan takes of it.
     pub(crate) fn room(&mut self) -> &mut Room {
         self.room.get_or_insert_with(|| Room::new(self.chunks))
@@ -75,6 +81,7 @@ impl<'a> Writes<'a> {
         for chunk in chunks {
             let object = self.object(chunk);
             object.partitions.retain(|key, _| !key.starts_with(&prefix));
+            object.held.retain(|key, _| !key.starts_with(&prefix));
             object.deleted.insert(topic.as_hyphenated().to_string(), text.clone());
             forget_old(&mut object.deleted, now);
         }

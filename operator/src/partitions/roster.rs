@@ -192,6 +192,7 @@ fn read(cluster: &str, lease: &Lease) -> Option<(i32, Facts)> {
         rack: note(names::RACK).cloned(),
         draining: note(names::DRAINING).is_some_and(|text| text == "true"),
         offline: note(names::OFFLINE_PARTITIONS).and_then(|text| text.parse().ok()).unwrap_or_default(),
+        older: note(names::OLDER_STATES).and_then(|text| text.parse().ok()).unwrap_or_default(),
     };
     let acquired = spec.acquire_time.as_ref().map(|time| time.0);
     let (pod_ip, version) = (note(names::POD_IP).cloned(), note(names::BROKER_VERSION).cloned());

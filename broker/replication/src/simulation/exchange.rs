@@ -1,7 +1,5 @@
 //! What replicas do with clients, with each other, and with the state in the API server.
 
-use milena_crds::partition::PartitionState;
-
 use super::log::Record;
 use super::network::Message;
 use super::node::{MAX_LAG_MS, PATIENCE_MS, Patch};
@@ -106,14 +104,14 @@ impl World {
             let rewritten = rewriting && outcome == Outcome::Succeeded;
             let outcome = if rewritten { Outcome::Unknown } else { outcome };
             let node = &mut self.nodes[broker];
-            let part = &mut node.process.as_mut().unwrap().parts[*partition];
             if outcome == Outcome::Succeeded {
-                let order = |state: &PartitionState| (state.leader_epoch, state.partition_epoch);
-                let known = node.disk.memory[*partition].as_ref().map(order);
-                if known < Some(order(&change.new)) {
+                let known = node.disk.memory[*partition].as_ref();
+                if known.is_none_or(|known| known.epochs() < change.new.epochs()) {
                     node.disk.memory[*partition] = Some(change.new.clone());
+                    node.process.as_mut().unwrap().ahead[*partition] = true;
                 }
             }
+            let part = &mut node.process.as_mut().unwrap().parts[*partition];
             part.replica.answered(change, outcome);
             self.publish(broker, *partition);
         }

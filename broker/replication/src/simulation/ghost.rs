@@ -81,6 +81,10 @@ struct Seen {
     kept_from: i64,
     /// By broker: how far its records were looked at in its present leadership.
     looked_at: Vec<i64>,
+    /// Etcd was restored while brokers ran: the latest offset may have gone back.
+    lenient: bool,
+    /// Somebody went on from a restored state before anybody could tell that it was one: nothing is promised any more.
+    void: bool,
 }
 
 #[derive(Debug)]
@@ -114,6 +118,24 @@ impl Ghost {
         }
     }
 
+    fn find_in(&mut self, partition: usize, violation: Violation, what: String) {
+        let seen = &self.seen[partition];
+        let excused = seen.void || (seen.lenient && violation == Violation::WatermarkBack);
+        if !excused {
+            self.find(violation, what);
+        }
+    }
+
+    /// Etcd was restored while brokers ran.
+    pub fn be_lenient(&mut self, partition: usize) {
+        self.seen[partition].lenient = true;
+    }
+
+    /// Somebody went on from a restored state.
+    pub fn promise_nothing(&mut self, partition: usize) {
+        self.seen[partition].void = true;
+    }
+
     pub fn found(&self) -> Option<&(Violation, String)> {
         self.found.as_ref()
     }
@@ -121,13 +143,15 @@ impl Ghost {
     pub fn wrote(&mut self, partition: usize, offset: i64, record: Record) {
         let other = self.seen[partition].written.insert((record.epoch, offset), record.value);
         if other.is_some() {
-            self.find(Violation::EpochsDiffer, format!("partition {partition}, offset {offset}, {record:?}"));
+            let what = format!("partition {partition}, offset {offset}, {record:?}");
+            self.find_in(partition, Violation::EpochsDiffer, what);
         }
     }
 
     pub fn copied(&mut self, partition: usize, offset: i64, record: Record) {
         if self.seen[partition].written.get(&(record.epoch, offset)) != Some(&record.value) {
-            self.find(Violation::EpochsDiffer, format!("partition {partition}, offset {offset}, {record:?}"));
+            let what = format!("partition {partition}, offset {offset}, {record:?}");
+            self.find_in(partition, Violation::EpochsDiffer, what);
         }
     }
 
@@ -148,10 +172,8 @@ impl Ghost {
             known.is_some_and(|known| Some(known) != log.record(*offset) && !seen.excused[at(*offset)])
         });
         if let Some(offset) = differs {
-            self.find(
-                Violation::TwoValues,
-                format!("partition {partition}, offset {offset}, from a follower"),
-            );
+            let what = format!("partition {partition}, offset {offset}, from a follower");
+            self.find_in(partition, Violation::TwoValues, what);
         }
     }
 
@@ -178,7 +200,7 @@ impl Ghost {
                 seen.acknowledged[index] = false;
                 seen.excused[index] = known.is_none()
                     && seen.doomed.contains(&(offset, record))
-                    && !holds(store.state(partition), nodes, partition, offset, record);
+                    && !holds(store.true_state(partition), nodes, partition, offset, record);
             } else if known != Some(record) {
                 differs.get_or_insert(format!(
                     "partition {partition}, offset {offset}: broker {broker} has {record:?}, known is {known:?}"
@@ -186,7 +208,7 @@ impl Ghost {
             }
         }
         if let Some(what) = differs {
-            self.find(Violation::TwoValues, what);
+            self.find_in(partition, Violation::TwoValues, what);
         }
         if leader.tells_latest() {
             self.tells(partition, leader.epoch(), high_watermark);
@@ -203,7 +225,7 @@ impl Ghost {
         let told = seen.told.entry(epoch).or_default();
         *told = (*told).max(latest.min(sure));
         if let Some(what) = back {
-            self.find(Violation::WatermarkBack, what);
+            self.find_in(partition, Violation::WatermarkBack, what);
         }
     }
 
@@ -221,11 +243,11 @@ impl Ghost {
             seen.acknowledged[index] = true;
         } else if offset >= seen.kept_from {
             let what = format!("partition {partition}, offset {offset}: {record:?}, known is {known:?}");
-            self.find(Violation::WrongAcknowledged, what);
+            self.find_in(partition, Violation::WrongAcknowledged, what);
         }
         if who != broker {
             let what = format!("partition {partition}, epoch {}: {who} and {broker}", record.epoch);
-            self.find(Violation::TwoLeaders, what);
+            self.find_in(partition, Violation::TwoLeaders, what);
         }
     }
 
@@ -243,7 +265,7 @@ impl Ghost {
     /// Who holds what, before something happens.
     pub fn before(&self, store: &Store, nodes: &[Node]) -> Before {
         let held = |partition: usize| {
-            let state = store.state(partition);
+            let state = store.true_state(partition);
             let members = state.isr.iter().chain(&state.elr);
             let logs = members.filter_map(|member| {
                 let node = &nodes[at(i64::from(member.broker))];
@@ -261,7 +283,7 @@ impl Ghost {
     /// What faults took from every member of ISR and ELR is beyond the promise.
     pub fn excuse(&mut self, before: &Before, store: &Store, nodes: &[Node]) {
         for (partition, (seen, before)) in self.seen.iter_mut().zip(&before.0).enumerate() {
-            let state = store.state(partition);
+            let state = store.true_state(partition);
             for (offset, record) in before {
                 if *offset < seen.kept_from || holds(state, nodes, partition, *offset, *record) {
                     continue;
@@ -280,6 +302,9 @@ impl Ghost {
     pub fn check(&mut self, store: &Store, nodes: &[Node]) -> Option<usize> {
         let mut lacking = None;
         for partition in 0..self.seen.len() {
+            if store.truth[partition].is_some() || self.seen[partition].void {
+                continue;
+            }
             let state = store.state(partition);
             let leads = |node: &Node| node.leader(partition).map(Leader::epoch) == Some(state.leader_epoch);
             for (broker, node) in nodes.iter().enumerate() {
@@ -301,10 +326,8 @@ impl Ghost {
                     (true, false) => Violation::ReadableLost,
                     _ => Violation::MemberLacks,
                 };
-                self.find(
-                    violation,
-                    format!("partition {partition}, offset {offset}, broker {broker}: {state}"),
-                );
+                let what = format!("partition {partition}, offset {offset}, broker {broker}: {state}");
+                self.find_in(partition, violation, what);
             }
         }
         lacking

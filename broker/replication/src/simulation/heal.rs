@@ -115,7 +115,8 @@ impl World {
 
     /// Nothing can happen any more until a person decides.
     pub fn is_over(&self) -> bool {
-        (0..self.partitions).all(|partition| self.waits_for_a_person(partition))
+        let restored = self.store.truth.iter().any(Option::is_some);
+        !restored && (0..self.partitions).all(|partition| self.waits_for_a_person(partition))
     }
 
     /// Every member of ISR and ELR has lost its generation, and nobody has its disk any more.

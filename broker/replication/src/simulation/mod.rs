@@ -14,6 +14,7 @@ mod node;
 mod operator;
 mod profile;
 mod recovery;
+mod restore;
 mod rng;
 mod rules;
 mod stages;
@@ -34,6 +35,9 @@ struct Ended {
     acknowledgements: u64,
     troubles: u32,
     cuts: u64,
+    /// How often the newest state of a partition was put back after etcd was restored, and how often somebody went on from one before anybody could tell that it was one.
+    put_back: u32,
+    in_the_dark: u32,
 }
 
 /// One run: as many steps as the profile says, then healing. It ends with the first violation.
@@ -67,5 +71,7 @@ fn run(seed: u64, case: Option<&Case>, trace: bool) -> Ended {
         acknowledgements: world.ghost.acknowledgements,
         troubles: world.troubles,
         cuts: world.ghost.cuts,
+        put_back: world.put_back,
+        in_the_dark: world.in_the_dark,
     }
 }

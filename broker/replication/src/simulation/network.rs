@@ -2,8 +2,10 @@
 
 use milena_controller::ChunkWrite;
 use milena_crds::partition::Report;
+use milena_crds::recall::Asked;
 
 use super::log::Record;
+use super::restore::Remembered;
 use super::rng::Rng;
 use crate::{Answer, Change, FollowerFetch};
 
@@ -78,6 +80,19 @@ pub enum Message {
         partition: usize,
         report: Report,
     },
+    /// An operator asks what a broker remembers of a partition, of which that leader epoch is stored.
+    Recall {
+        from: usize,
+        life: u32,
+        to: usize,
+        partition: usize,
+        asked: Asked,
+    },
+    Recalled {
+        to: usize,
+        life: u32,
+        remembered: Remembered,
+    },
     IsPut {
         to: usize,
         life: u32,
@@ -146,6 +161,21 @@ impl Network {
         self.on_their_way.iter_mut().for_each(|(time, _)| *time = 0);
     }
 
+    /// The API server starts anew: what was on its way to it, or from it, is lost.
+    pub fn api_restarts(&mut self) {
+        self.on_their_way.retain(|(_, message)| {
+            !matches!(
+                message,
+                Message::Patch { .. }
+                    | Message::Patched { .. }
+                    | Message::Read { .. }
+                    | Message::IsRead { .. }
+                    | Message::Put { .. }
+                    | Message::IsPut { .. }
+            )
+        });
+    }
+
     pub fn has_arrived(&self, now: i64) -> bool {
         self.on_their_way.iter().any(|(time, _)| *time <= now)
     }
@@ -163,7 +193,11 @@ impl Network {
             Message::Fetch { to, fetch, .. } => {
                 self.apart(*to, usize::try_from(fetch.replica.broker).unwrap())
             }
-            Message::Tell { .. } | Message::Ask { .. } | Message::Told { .. } => false,
+            Message::Tell { .. }
+            | Message::Ask { .. }
+            | Message::Told { .. }
+            | Message::Recall { .. }
+            | Message::Recalled { .. } => false,
             Message::Fetched { from, to, .. } => self.apart(*from, *to),
             Message::Patch { from: broker, .. }
             | Message::Read { from: broker, .. }

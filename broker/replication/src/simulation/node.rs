@@ -1,11 +1,14 @@
 //! A broker: its machine and disk, its process, and the real [`Replica`]s in it. What drives them here is what the
 //! broker's shell does around them.
 
+use std::collections::BTreeSet;
+
 use milena_crds::partition::{Generation, Member, PartitionState};
 
 use super::log::{Log, Record};
 use super::network::Message;
 use super::rules::Broken;
+use super::store::key;
 use super::world::{Event, World};
 use crate::{Acknowledged, Change, Conditions, FollowerFetch, Leader, Learned, LogView, Replica, Source};
 
@@ -53,6 +56,12 @@ pub struct Process {
     pub min_in_sync: usize,
     pub patches: Vec<Patch>,
     pub next_patch: u32,
+    /// Partitions of which it remembers a newer state than it is shown.
+    pub older: BTreeSet<usize>,
+    /// Partitions on which nobody may act, by the version that it was shown last.
+    pub held: BTreeSet<usize>,
+    /// Partitions of which it knows by an answer what the watch has not shown yet.
+    pub ahead: Vec<bool>,
 }
 
 /// Changes under way to the API server.
@@ -147,6 +156,9 @@ impl World {
             min_in_sync: self.min_in_sync,
             patches: Vec::new(),
             next_patch: 0,
+            older: BTreeSet::new(),
+            held: BTreeSet::new(),
+            ahead: vec![false; self.partitions],
         });
         self.say(|| format!("broker {broker} starts as {me}"));
     }
@@ -204,11 +216,16 @@ impl World {
             return;
         }
         let process = self.nodes[broker].process.as_mut().unwrap();
-        let (generation, draining) = (process.me.generation, process.draining);
+        if process.seen.is_none() {
+            // It says what it remembers before anybody can elect it.
+            return;
+        }
+        let (generation, draining, older) = (process.me.generation, process.draining, process.older.clone());
         let new = !std::mem::replace(&mut process.registered, true);
         self.store.write_lease(broker, |lease| {
             lease.epoch += i64::from(new);
             (lease.generation, lease.draining, lease.released) = (generation, draining, false);
+            lease.older = older;
         });
         if draining && process.parts.iter().all(|part| part.replica.leader().is_none()) {
             self.stop(broker);
@@ -243,7 +260,7 @@ impl World {
             Some(seen) if seen == newest => newest,
             Some(seen) => seen + 1 + self.rng.below(newest - seen),
             // A cache may be old.
-            None => newest - self.rng.below(newest.min(3) + 1),
+            None => newest - self.rng.below((newest - self.store.floor).min(3) + 1),
         };
         self.see(broker, version, Source::Cache);
         if self.rng.percent(50) {
@@ -285,15 +302,34 @@ impl World {
     pub fn see(&mut self, broker: usize, version: usize, source: Source) {
         let shown = self.store.version(version);
         let process = self.nodes[broker].process.as_mut().unwrap();
+        let late = process.seen > Some(version);
         process.seen = process.seen.max(Some(version));
         let generation = process.me.generation;
+        let holds = self.broken != Some(Broken::RestoreHolds);
+        let held: BTreeSet<&String> = shown.spec.not_settled(shown.declared.as_deref()).collect();
         for (partition, state) in shown.states.iter().enumerate() {
-            let disk = &mut self.nodes[broker].disk;
-            let order = |state: &PartitionState| (state.leader_epoch, state.partition_epoch);
-            let older = disk.memory[partition].as_ref().is_some_and(|known| order(state) < order(known));
-            if older && self.broken != Some(Broken::Remember) {
+            let node = &mut self.nodes[broker];
+            let process = node.process.as_mut().unwrap();
+            let disk = &mut node.disk;
+            let older = disk.memory[partition].as_ref().is_some_and(|known| !state.is_successor_of(known));
+            let skip = older && (late || process.ahead[partition]) || late && !held.is_empty();
+            if skip && self.broken != Some(Broken::Remember) {
                 continue;
             }
+            process.ahead[partition] = false;
+            let held = holds && held.contains(&key(partition));
+            if held || older && self.broken != Some(Broken::Remember) {
+                if held {
+                    process.held.insert(partition);
+                } else {
+                    process.older.insert(partition);
+                }
+                process.parts[partition].replica.suspend();
+                self.publish(broker, partition);
+                continue;
+            }
+            process.older.remove(&partition);
+            process.held.remove(&partition);
             disk.memory[partition] = Some(state.clone());
             disk.memory_of = generation;
             self.act_on(broker, partition, state, source);

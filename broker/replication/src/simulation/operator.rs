@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use milena_controller::lease::{Leases, Sight, Verdict};
-use milena_controller::{Broker, Brokers, ChunkWrite, Cluster, Controller, Liveness};
-use milena_crds::partition::{Member, PartitionState};
+use milena_controller::{Broker, Brokers, ChunkWrite, Controller, Liveness};
+use milena_crds::partition::{Member, Offline, PartitionKey, PartitionState};
 use milena_crds::{KafkaPartitionsSpec, KafkaTopic, KafkaTopicSpec, names};
 
 use super::moves::{Asked, ended};
@@ -46,9 +46,7 @@ pub struct Operator {
 
 impl Operator {
     pub fn new(life: u32, brokers: usize) -> Operator {
-        let mut controller = Controller::new("demo");
-        let brokers_wanted = i32::try_from(brokers).unwrap();
-        controller.apply_cluster(Some(Cluster { brokers: brokers_wanted, ..Cluster::default() }));
+        let controller = Controller::new("demo");
         Operator {
             life,
             controller,
@@ -62,6 +60,11 @@ impl Operator {
             paused: false,
             skew: 0,
         }
+    }
+
+    /// The version of the object that it knows.
+    pub fn known(&self) -> usize {
+        self.known
     }
 
     fn now(&self, now: i64) -> Duration {
@@ -88,6 +91,8 @@ impl Operator {
         };
         let broker = |(id, lease): (&i32, &Lease)| {
             let Lease { epoch, generation, draining, .. } = *lease;
+            let key = |at: &usize| PartitionKey { topic_id: TOPIC, partition: i32::try_from(*at).unwrap() };
+            let older = Offline::named(lease.older.iter().map(key).collect());
             (
                 *id,
                 Broker {
@@ -97,6 +102,7 @@ impl Operator {
                     rack: None,
                     draining,
                     offline: Default::default(),
+                    older,
                 },
             )
         };
@@ -158,7 +164,8 @@ impl World {
         self.lives += 1;
         self.say(|| format!("operator {at} starts"));
         self.operators[at] = Operator::new(self.lives, self.nodes.len());
-        let version = self.store.newest() - self.rng.below(self.store.newest().min(2) + 1);
+        let newest = self.store.newest();
+        let version = newest - self.rng.below((newest - self.store.floor).min(2) + 1);
         self.watch_topic(at);
         self.show_object(at, version);
         for broker in 0..self.nodes.len() {
@@ -195,9 +202,11 @@ impl World {
                 *text = state.to_string();
             }
         }
+        let cluster = self.cluster_at(version);
         let operator = &mut self.operators[at];
         if version >= operator.known {
             operator.known = version;
+            operator.controller.apply_cluster(Some(cluster));
             operator.controller.apply_chunk(CHUNK, spec);
         }
     }
@@ -255,6 +264,11 @@ impl World {
         let (decided_on, life) = (operator.known, operator.life);
         plan.answers.iter().for_each(|answer| self.take_out(answer));
         self.inquire(at);
+        self.recall(at);
+        if let Some(text) = &plan.restored {
+            self.say(|| format!("operator {at}: everything is put back"));
+            self.store.undeclare(text);
+        }
         let Some(mut write) = plan.chunks.pop().or_else(|| self.meddle(decided_on)) else { return };
         self.bend(decided_on, &mut write.spec, &brokers);
         for (partition, text) in write.spec.partitions.values().enumerate() {
@@ -284,8 +298,14 @@ impl World {
         let alive = |id: i32| brokers.get(&id).filter(|broker| broker.liveness == Liveness::Alive);
         let min = self.min_in_sync;
         let old = self.store.version(decided_on);
-        for (state, text) in old.states.iter().zip(spec.partitions.values_mut()) {
+        for (state, (name, text)) in old.states.iter().zip(spec.partitions.iter_mut()) {
             let mut new: PartitionState = text.parse().unwrap();
+            if old.spec.held.contains_key(name) && self.broken == Some(Broken::RestoreAbove) && new != *state
+            {
+                World::one_above(state, &mut new);
+                *text = new.to_string();
+                continue;
+            }
             match (self.broken, new.leader) {
                 (Some(Broken::LeaderShrinks), Some(leader)) if new.leader_epoch > state.leader_epoch => {
                     let stays = |m: &&Member| m.broker == leader || alive(m.broker).is_some();

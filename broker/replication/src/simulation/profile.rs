@@ -22,6 +22,20 @@ pub struct Odds {
     pub min: u32,
     /// Somebody wants a partition elsewhere.
     pub moves: u32,
+    /// Etcd is restored from a backup.
+    pub restore: u32,
+}
+
+/// How etcd is restored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Restores {
+    /// As it is documented: brokers and operators are stopped, and it is declared before they start.
+    #[default]
+    Stopped,
+    /// While brokers run; it is declared.
+    Running,
+    /// Nobody says so; brokers are stopped or not.
+    Undeclared,
 }
 
 /// One kind of run.
@@ -44,6 +58,8 @@ pub struct Profile {
     /// In a hundred: a leader wrongly takes a follower for dead.
     pub misjudged: u32,
     pub retention: bool,
+    /// How etcd is restored.
+    pub restores: Restores,
     /// Messages that are not late arrive at once.
     pub prompt: bool,
     /// Most records in an answer to a follower.
@@ -76,9 +92,10 @@ impl Profile {
             operator: often(60),
             min: often(60),
             moves: often(150),
+            restore: 0,
         };
         let (lost, late, repeated, misjudged) = (often(15), often(20), often(20), often(20));
-        Profile {
+        let mut profile = Profile {
             steps: 300 + rng.below(500),
             brokers,
             replicas,
@@ -92,9 +109,22 @@ impl Profile {
             repeated,
             misjudged,
             retention: rng.percent(40),
+            restores: Restores::Stopped,
             prompt: rng.percent(30),
             records: rng.within(1, 5),
             writes: 2 + u32::try_from(rng.below(8)).unwrap(),
+        };
+        if rng.percent(30) {
+            profile.restore(rng);
         }
+        profile
+    }
+
+    /// Etcd is restored once or twice. Meanwhile no disk is lost with all that its broker remembers: nothing is promised
+    /// then.
+    fn restore(&mut self, rng: &mut Rng) {
+        self.odds.restore = u32::try_from(rng.within(10, 60)).unwrap();
+        (self.odds.disk, self.odds.power, self.odds.power_all) = (0, 0, 0);
+        self.restores = [Restores::Stopped, Restores::Running, Restores::Undeclared][rng.below(3)];
     }
 }

@@ -1,6 +1,6 @@
 //! The rules that are broken one at a time, and what is expected to come of it.
 
-use super::profile::{Odds, Profile};
+use super::profile::{Odds, Profile, Restores};
 use super::stages;
 use super::world::World;
 use crate::rules::Rule;
@@ -42,6 +42,16 @@ pub enum Broken {
     RecoveryKeeps,
     /// The newest state that was seen survives a restart (13).
     Remember,
+    /// Etcd is restored while all brokers are stopped (13).
+    RestoreStopped,
+    /// After a restore nobody acts before the newest state is put back (13).
+    RestoreHolds,
+    /// After a restore the newest state that any replica remembers counts, not what is stored (13).
+    RestoreMemory,
+    /// After a restore every replica is waited for (13).
+    RestoreAll,
+    /// What is put back is in epochs above all that were named (13).
+    RestoreAbove,
     /// Who is to leave leaves once all that stay are in sync (14).
     LeavesInSync,
     /// Who leaves the replicas sees it in a higher leader epoch (14).
@@ -83,6 +93,7 @@ const AIMED: Profile = Profile {
     repeated: 0,
     misjudged: 0,
     retention: false,
+    restores: Restores::Stopped,
     prompt: false,
     records: 1,
     writes: 6,
@@ -104,6 +115,7 @@ const ODDS: Odds = Odds {
     operator: 0,
     min: 0,
     moves: 0,
+    restore: 0,
 };
 
 const fn machine(name: &'static str, rule: Rule, profile: Profile) -> Case {
@@ -137,6 +149,16 @@ const POWER: Profile = Profile {
 /// One replica of two, or two of three, that move all the time.
 const MOVES: Profile =
     Profile { replicas: 2, in_sync: 2, min_in_sync: 1, odds: Odds { moves: 500, ..PROMPT.odds }, ..PROMPT };
+
+/// Etcd is restored again and again, while the ISR changes and leaders do; one replica is enough to go on.
+const RESTORES: Profile = Profile {
+    min_in_sync: 1,
+    misjudged: 15,
+    prompt: true,
+    writes: 10,
+    odds: Odds { rumour: 400, kill: 100, start: 600, restore: 200, ..ODDS },
+    ..AIMED
+};
 
 /// Every rule, each with a kind of run that gives it much to do.
 pub const CASES: &[Case] = &[
@@ -260,6 +282,16 @@ pub const CASES: &[Case] = &[
     )
     .staged(stages::disk_lost_before_a_recovery_lands),
     case("remember", Broken::Remember, Profile { odds: Odds { kill: 200, rumour: 300, ..ODDS }, ..AIMED }),
+    case(
+        "restore_stopped",
+        Broken::RestoreStopped,
+        Profile { restores: Restores::Running, misjudged: 10, ..RESTORES },
+    ),
+    case("restore_holds", Broken::RestoreHolds, RESTORES),
+    case("restore_memory", Broken::RestoreMemory, RESTORES),
+    case("restore_all", Broken::RestoreAll, RESTORES),
+    case("restore_above", Broken::RestoreAbove, RESTORES),
+    machine("report_freezes", Rule::ReportFreezes, Profile { restores: Restores::Running, ..RESTORES }),
     case("leaves_in_sync", Broken::LeavesInSync, MOVES),
     case(
         "leaves_in_new_epoch",

@@ -1,6 +1,6 @@
 //! The API server: one KafkaPartitions object, all versions that it ever had, and the brokers' Leases.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use milena_crds::KafkaPartitionsSpec;
@@ -17,6 +17,8 @@ pub const TOPIC: Uuid = Uuid::from_u128(0x70_71c0);
 pub struct Version {
     pub spec: KafkaPartitionsSpec,
     pub states: Vec<PartitionState>,
+    /// The annotation of the KafkaCluster that declares a restore.
+    pub declared: Option<String>,
 }
 
 /// A broker's Lease in one version.
@@ -28,6 +30,8 @@ pub struct Lease {
     pub draining: bool,
     /// It was given back at a clean stop.
     pub released: bool,
+    /// Partitions of which the broker remembers a newer state than it is shown.
+    pub older: BTreeSet<usize>,
 }
 
 #[derive(Debug)]
@@ -37,6 +41,12 @@ pub struct Store {
     pub leases: Vec<Vec<Lease>>,
     /// Every change tests what it was decided on (rule 1).
     swaps: bool,
+    /// The oldest version that a list can show: a restore starts the API server anew, with its caches.
+    pub floor: usize,
+    /// By partition, while etcd was restored and its newest state is not put back: the newest that anybody remembers.
+    pub truth: Vec<Option<PartitionState>>,
+    /// Restores so far.
+    restores: u32,
 }
 
 pub fn key(partition: usize) -> String {
@@ -52,17 +62,24 @@ impl Store {
             partitions: partitions.collect(),
             deleted: BTreeMap::new(),
             broker_epochs: leaders.map(|id| (id.to_string(), 1)).collect(),
+            ..KafkaPartitionsSpec::default()
         };
-        let mut store =
-            Store { versions: Vec::new(), leases: leases.into_iter().map(|l| vec![l]).collect(), swaps };
-        store.push(spec);
+        let mut store = Store {
+            versions: Vec::new(),
+            leases: leases.into_iter().map(|l| vec![l]).collect(),
+            swaps,
+            floor: 0,
+            truth: vec![None; states.len()],
+            restores: 0,
+        };
+        store.push(spec, None);
         store
     }
 
-    fn push(&mut self, spec: KafkaPartitionsSpec) {
+    fn push(&mut self, spec: KafkaPartitionsSpec, declared: Option<String>) {
         let states = (0..spec.partitions.len()).map(|at| spec.partitions[&key(at)].parse().unwrap());
         let states = states.collect();
-        self.versions.push(Rc::new(Version { spec, states }));
+        self.versions.push(Rc::new(Version { spec, states, declared }));
     }
 
     /// Number of the newest version.
@@ -88,7 +105,7 @@ impl Store {
         for (partition, change) in changes {
             spec.partitions.insert(key(*partition), change.new.to_string());
         }
-        self.push(spec);
+        self.push(spec, newest.declared.clone());
         Some(self.newest())
     }
 
@@ -97,8 +114,30 @@ impl Store {
         if self.swaps && decided_on != self.newest() {
             return None;
         }
-        self.push(spec);
+        let declared = self.version(self.newest()).declared.clone();
+        self.push(spec, declared);
         Some(self.newest())
+    }
+
+    /// An older version is there again.
+    pub fn restore(&mut self, version: usize, declared: bool) {
+        self.restores += 1;
+        let declared = declared.then(|| format!("restore {}", self.restores));
+        self.push(self.version(version).spec.clone(), declared);
+        self.floor = self.newest();
+    }
+
+    /// The annotation goes, if it still says that.
+    pub fn undeclare(&mut self, text: &str) {
+        let newest = self.version(self.newest());
+        if newest.declared.as_deref() == Some(text) {
+            self.push(newest.spec.clone(), None);
+        }
+    }
+
+    /// The state that says who may have what, although another one may be stored since a restore.
+    pub fn true_state(&self, partition: usize) -> &PartitionState {
+        self.truth[partition].as_ref().unwrap_or_else(|| self.state(partition))
     }
 
     pub fn lease(&self, broker: usize) -> &Lease {

@@ -55,15 +55,22 @@ fn replay() {
 #[test]
 fn nothing_is_lost_in_the_fixed_runs() {
     let (mut acknowledgements, mut cuts, mut troubles) = (0, 0, 0);
+    let (mut put_back, mut in_the_dark) = (0, 0);
     for seed in 0..number("MILENA_SIM_SEEDS").unwrap_or(FIXED) {
         let ended = must_hold(seed);
         acknowledgements += ended.acknowledgements;
         cuts += ended.cuts;
         troubles += u64::from(ended.troubles);
+        put_back += ended.put_back;
+        in_the_dark += ended.in_the_dark;
     }
     println!("{acknowledgements} records acknowledged, {cuts} logs cut, {troubles} troubles");
+    println!(
+        "etcd was restored: {put_back} states put back, {in_the_dark} gone on from before anybody could tell"
+    );
     // Or the runs would show nothing.
     assert!(acknowledgements > 5000 && cuts > 30 && troubles > 2000);
+    assert!(put_back > 100 && in_the_dark < put_back);
 }
 
 #[test]
@@ -97,7 +104,8 @@ each_matters! {
     swap keep_proposal refuse_lower own_generation fetch_generation fresh_generation marker_consumed fresh_read
     maximal_isr waits_below_min waits_for_elr this_epoch tells_from_start joins_at_watermark joins_at_start
     shrink_succeeds truncate_epoch truncation_synced reads_in_epoch clean_only leader_shrinks elr_cleared elr_generation
-    resumes_waiting recovery recovery_waits recovery_keeps remember leaves_in_sync leaves_in_new_epoch
+    resumes_waiting recovery recovery_waits recovery_keeps remember restore_stopped restore_holds restore_memory
+    restore_all restore_above report_freezes leaves_in_sync leaves_in_new_epoch
     leader_ends_moves
 }
 

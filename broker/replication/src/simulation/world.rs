@@ -41,6 +41,10 @@ pub struct World {
     pub lives: u32,
     pub profile: Profile,
     pub troubles: u32,
+    /// How often somebody went on from a restored state before anybody could tell that it was one.
+    pub in_the_dark: u32,
+    /// How often the newest state of a partition was put back.
+    pub put_back: u32,
     /// The broker that is to be elected although it lacks something.
     exposed: Option<usize>,
     trace: bool,
@@ -70,6 +74,7 @@ impl World {
             generation: generation(broker),
             draining: false,
             released: false,
+            older: Default::default(),
         };
         let leases = all.iter().map(|id| lease(*id)).collect();
         let node = |broker: &i32| Node {
@@ -107,6 +112,8 @@ impl World {
             lives: 0,
             profile,
             troubles: 0,
+            in_the_dark: 0,
+            put_back: 0,
             exposed: None,
             trace,
             disks: 0xe0,
@@ -178,8 +185,11 @@ impl World {
             | Message::Fetched { to, .. }
             | Message::Patched { to, .. }
             | Message::Ask { to, .. }
+            | Message::Recall { to, .. }
             | Message::IsRead { to, .. } => self.nodes[*to].paused,
-            Message::IsPut { to, .. } | Message::Told { to, .. } => self.operators[*to].paused,
+            Message::IsPut { to, .. } | Message::Told { to, .. } | Message::Recalled { to, .. } => {
+                self.operators[*to].paused
+            }
             _ => false,
         };
         if paused {
@@ -208,6 +218,10 @@ impl World {
             Message::Told { to, life, broker, partition, report } => {
                 self.is_told(to, life, broker, partition, report);
             }
+            Message::Recall { from, life, to, partition, asked } => {
+                self.is_recalled(from, life, to, partition, asked);
+            }
+            Message::Recalled { to, life, remembered } => self.hears(to, life, remembered),
             message => self.receive(message),
         }
     }
@@ -253,11 +267,15 @@ impl World {
 
     /// Every change must be one that the rules allow.
     fn judge_change(&mut self, before: usize) {
+        self.look_at_restore(before);
         if self.broken.is_some() || self.store.newest() == before {
             return;
         }
         let (old, new) = (self.store.version(before), self.store.version(self.store.newest()));
-        for (old, new) in old.states.iter().zip(&new.states).filter(|(old, new)| old != new) {
+        for (partition, (old, new)) in old.states.iter().zip(&new.states).enumerate() {
+            if old == new || self.is_put_back(before, partition) {
+                continue;
+            }
             let judged: Vec<_> = (1..=3).map(|min| check_transition(old, new, min)).collect();
             if let (true, Some(Err(why))) = (judged.iter().all(Result::is_err), judged.first()) {
                 self.ghost.find(Violation::Illegal, why.to_string());
@@ -269,7 +287,7 @@ impl World {
     fn trouble(&mut self, broker: usize) {
         let odds = self.profile.odds;
         let at = u32::try_from(self.rng.below(10_000)).unwrap();
-        let events: [(u32, Event); 15] = [
+        let events: [(u32, Event); 16] = [
             (odds.start, World::come_back),
             (odds.wake, World::wake),
             (odds.kill, World::kill),
@@ -285,6 +303,7 @@ impl World {
             (odds.operator, World::trouble_operator),
             (odds.min, World::change_min),
             (odds.moves, World::ask_for_a_move),
+            (odds.restore, World::restore),
         ];
         let mut from = 0;
         for (odds, event) in events {
@@ -352,7 +371,7 @@ impl World {
         let node = &mut self.nodes[broker];
         node.boot += 1;
         node.disk.logs.iter_mut().for_each(|log| log.lose_power(&mut self.rng));
-        if !node.disk.marker && self.rng.percent(30) {
+        if !node.disk.marker && self.profile.odds.restore == 0 && self.rng.percent(30) {
             // The disk had not taken it: a broker goes on then. A clean stop has it there.
             node.disk.memory.fill(None);
         }

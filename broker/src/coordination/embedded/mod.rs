@@ -106,6 +106,7 @@ impl Embedded {
             rack,
             draining: false,
             offline: Default::default(),
+            older: Default::default(),
         };
         store.set_broker(id, info, broker);
         epoch

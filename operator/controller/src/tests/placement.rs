@@ -11,6 +11,7 @@ fn brokers(count: i32, racks: Option<i32>) -> Brokers {
         rack: racks.map(|racks| format!("zone-{}", id % racks)),
         draining: false,
         offline: Default::default(),
+        older: Default::default(),
     };
     (0..count).map(|id| (id, broker(id))).collect()
 }

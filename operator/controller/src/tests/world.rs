@@ -27,6 +27,8 @@ pub(crate) struct World {
     pub writes: (usize, usize),
     /// Unclean elections that were written.
     pub unclean: u64,
+    /// The annotation that declares a restore may go.
+    pub restored: Option<String>,
     uids: u128,
 }
 
@@ -43,6 +45,7 @@ impl World {
             now: Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1),
             writes: (0, 0),
             unclean: 0,
+            restored: None,
             uids: 0,
         };
         // Nothing is due by the clock that a test does not ask for.
@@ -77,6 +80,7 @@ impl World {
             rack: None,
             draining: false,
             offline: Default::default(),
+            older: Default::default(),
         };
         self.set_broker(id, broker);
     }
@@ -167,6 +171,7 @@ impl World {
 
     fn carry_out(&mut self, plan: Plan) {
         self.notes.extend(plan.notes);
+        self.restored = plan.restored;
         for write in plan.chunks {
             self.writes.0 += 1;
             self.store(&write);
@@ -200,6 +205,10 @@ impl World {
             let new: PartitionState = text.parse().unwrap();
             match old.as_ref().and_then(|old| old.partitions.get(key)) {
                 Some(old) if old == text => {}
+                Some(text) if old.as_ref().is_some_and(|old| old.held.contains_key(key)) => {
+                    let old: PartitionState = text.parse().unwrap();
+                    assert!(new.leader_epoch > old.leader_epoch && new.partition_epoch > old.partition_epoch);
+                }
                 Some(old) => {
                     let old: PartitionState = old.parse().unwrap();
                     match check_transition(&old, &new, 1) {

@@ -63,6 +63,8 @@ pub struct Metrics {
     pub fetch_tail_bytes: Gauge,
     /// Open connections.
     pub connections: Gauge,
+    /// Connections that had no place.
+    pub refused_connections: Counter,
     /// 1 while the control plane can be reached.
     pub coordination_reachable: Gauge,
 }
@@ -157,6 +159,10 @@ impl Default for Metrics {
         let isr_shrinks = counter("isr_shrinks", "Changes after which fewer replicas were in sync");
         let isr_expands = counter("isr_expands", "Changes after which more replicas were in sync");
         // Kafka's names, of `kafka.server:type=FetchSessionCache`.
+        let refused_connections = counter(
+            "refused_connections",
+            "Connections beyond max.connections, max.connections.per.ip or half of the open files",
+        );
         let fetch_session_evictions =
             counter("incremental_fetch_session_evictions", "Fetch sessions that had to make room for others");
         let mut gauge = |name: &str, help: &str| {
@@ -224,6 +230,7 @@ impl Default for Metrics {
             fetch_session_evictions,
             fetch_tail_bytes,
             connections,
+            refused_connections,
             coordination_reachable,
         }
     }

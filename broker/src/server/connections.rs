@@ -1,6 +1,11 @@
 //! Places for connections: so many of a broker, and so many from one address.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -8,6 +13,9 @@ use thiserror::Error;
 /// Of the files that this process may have open, connections get so much: a log that cannot open its next segment is worse
 /// off than a client that has to wait.
 const FILES_SHARE: usize = 2;
+
+/// Refusals are told no more often; the metric counts them all.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// How many connections there may be; both can change while connections are open, which then stay.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +46,8 @@ pub struct Connections {
     /// As many as the files that the process may have open allow.
     most: usize,
     counts: Mutex<Counts>,
+    /// When a refusal was told last.
+    told: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, Default)]
@@ -56,7 +66,7 @@ pub struct Slot {
 impl Connections {
     /// None are open, in a process that may have `files` open.
     pub fn new(files: usize) -> Connections {
-        Connections { most: files / FILES_SHARE, counts: Mutex::default() }
+        Connections { most: files / FILES_SHARE, counts: Mutex::default(), told: Mutex::default() }
     }
 
     /// A place for one more connection from `ip`.
@@ -80,6 +90,16 @@ impl Connections {
         counts.all += 1;
         counts.by_ip.insert(ip, from_there + 1);
         Ok(Slot { connections: self.clone(), ip })
+    }
+
+    /// Whether a refusal is to be told: whoever is refused may try again a thousand times a second.
+    pub fn is_news(&self) -> bool {
+        let mut told = self.told.lock();
+        let news = told.is_none_or(|at| at.elapsed() >= TOLD_EVERY);
+        if news {
+            *told = Some(Instant::now());
+        }
+        news
     }
 
     /// How many are open.
@@ -129,6 +149,13 @@ mod tests {
         let limits = ConnectionLimits { all: 9, per_ip: 9 };
         let _open = connections.admit(HERE, limits).unwrap();
         assert_eq!(connections.admit(HERE, limits).unwrap_err(), Full::Files(1));
+    }
+
+    #[test]
+    fn refusals_are_told_once_in_a_while() {
+        let connections = Connections::new(2);
+        assert!(connections.is_news());
+        assert!(!connections.is_news());
     }
 
     #[test]

@@ -53,7 +53,13 @@ fn admit(
     let limits = ConnectionLimits { all: config.max_connections, per_ip: config.max_connections_per_ip };
     let slot = match broker.limits.connections.admit(from.ip(), limits) {
         Ok(slot) => slot,
-        Err(full) => return warn!(%from, "connection refused: {full}"),
+        Err(full) => {
+            broker.metrics.refused_connections.inc();
+            if broker.limits.connections.is_news() {
+                warn!(%from, "connection refused: {full}; milena_refused_connections_total counts them");
+            }
+            return;
+        }
     };
     let (broker, stop) = (broker.clone(), stop.clone());
     connections.spawn(async move {

@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::roster::Process;
 
@@ -94,7 +94,12 @@ pub async fn follow(process: Gone, address: SocketAddr, tell: mpsc::Sender<Gone>
         match probe(address).await {
             Answer::Listens(stream) => {
                 connected = true;
+                let begun = Instant::now();
                 until_closed(stream).await;
+                // A broker that has all the connections that it may have closes further ones at once.
+                if begun.elapsed() < RETRY {
+                    sleep(RETRY).await;
+                }
             }
             Answer::Refused if connected => {
                 // The receiver ends with the task that looks after the cluster.

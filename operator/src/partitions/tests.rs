@@ -191,3 +191,22 @@ fn a_lease_that_names_partitions_is_news_and_is_believed() {
     assert!(roster.lease("demo", &lease(0, 1, 2), true, 2 * SECOND));
     assert!(roster.troubled().is_empty(), "mended");
 }
+
+#[tokio::test]
+async fn a_broker_that_takes_no_more_connections_is_not_asked_all_the_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, mut told) = mpsc::channel(1);
+    let task = tokio::spawn(follow((3, 7), address, tell));
+    let mut taken = 0;
+    let end = tokio::time::Instant::now() + SECOND;
+    while let Ok(accepted) = tokio::time::timeout_at(end, listener.accept()).await {
+        drop(accepted.unwrap());
+        taken += 1;
+    }
+    assert!((2..=6).contains(&taken), "{taken} connections in a second");
+    assert!(told.try_recv().is_err(), "somebody listens");
+    drop(listener);
+    assert_eq!(told.recv().await, Some((3, 7)));
+    task.await.unwrap();
+}

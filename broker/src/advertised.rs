@@ -40,7 +40,14 @@ mod tests {
     }
 
     fn broker(host: Option<&str>) -> BrokerInfo {
-        BrokerInfo { host: host.map(Arc::from), port: 9092, rack: None, pod_ip: None, alive: true }
+        BrokerInfo {
+            host: host.map(Arc::from),
+            port: 9092,
+            rack: None,
+            pod_ip: None,
+            alive: true,
+            offline: Arc::default(),
+        }
     }
 
     #[test]

@@ -61,6 +61,9 @@ pub const OFFLINE_PARTITIONS: &str = "milena.dev/offline-partitions";
 /// Annotation of a broker's Lease: partitions of which it remembers a newer state than the API server shows, as
 /// [`crate::partition::Offline`] writes them.
 pub const OLDER_STATES: &str = "milena.dev/older-states";
+/// Annotation of a broker's Lease, written by the operator, which believes that the process of that broker epoch is gone:
+/// leaders remove it from their in-sync replicas. A renewal takes it away.
+pub const BELIEVED_DEAD: &str = "milena.dev/believed-dead";
 /// Annotation of a broker's Lease: version of Milena that it runs.
 pub const BROKER_VERSION: &str = "milena.dev/version";
 

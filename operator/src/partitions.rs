@@ -3,6 +3,7 @@
 mod answers;
 mod close_look;
 mod inquiries;
+mod obituary;
 mod objects;
 mod pulse;
 mod roster;
@@ -143,8 +144,8 @@ impl Task {
         let mut wait = self.take_out_annotations(plan.answers).await;
         let writes = plan.chunks.into_iter().zip(versions);
         let writes = writes.map(|(write, version)| carry_out(context, handle, &cluster, write, version));
-        let results: Vec<Result<(), Error>> =
-            futures::stream::iter(writes).buffer_unordered(AT_ONCE).collect().await;
+        let writes = futures::stream::iter(writes).buffer_unordered(AT_ONCE).collect();
+        let (results, told): (Vec<Result<(), Error>>, bool) = futures::join!(writes, self.tell_of_the_dead());
         let mut errors = results.into_iter().filter_map(Result::err).peekable();
         context.metrics.reconciled("partitions", errors.peek().is_none());
         for error in errors {
@@ -160,8 +161,11 @@ impl Task {
                 }
             }
         }
+        if !told {
+            wait = wait.max(RETRY);
+        }
         sleep(wait).await;
-        calm
+        calm && told
     }
 
     /// Takes requests out that are carried out; answers how long to wait after what failed.

@@ -8,7 +8,7 @@ use crate::exchange::{Answer, FollowerFetch, LogView, Refusal};
 use crate::rules::{Rule, holds};
 use isr::Pending;
 
-pub use isr::{Change, Outcome};
+pub use isr::{Belief, Change, Outcome};
 
 /// How a broker came to lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,8 @@ struct Position {
     leader_end: i64,
     /// It has fetched since its removal was last proposed.
     fresh: bool,
+    /// It has said that it cannot append what comes next ([`Leader::cannot_append`]).
+    stuck: bool,
 }
 
 /// What came of a follower's fetch.
@@ -207,11 +209,20 @@ impl Leader {
         let Some((_, position)) = known else {
             self.followers.retain(|(id, _)| *id != fetch.replica.broker);
             let caught_up_ms = if log_end >= leader_end { now_ms } else { self.start_ms };
-            let position =
-                Position { generation, log_end, caught_up_ms, fetched_ms: now_ms, leader_end, fresh: true };
+            let position = Position {
+                generation,
+                log_end,
+                caught_up_ms,
+                fetched_ms: now_ms,
+                leader_end,
+                fresh: true,
+                stuck: false,
+            };
             self.followers.push((fetch.replica.broker, position));
             return;
         };
+        // To ask again for what it could not append says nothing new.
+        position.stuck &= log_end <= position.log_end && log_end < leader_end;
         // Requests may be late or repeated: within an epoch a position never goes back.
         position.log_end = position.log_end.max(log_end);
         if log_end >= leader_end {

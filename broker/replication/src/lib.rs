@@ -20,6 +20,6 @@ mod tests;
 
 pub use exchange::{Answer, FollowerFetch, LogView, Refusal};
 pub use follower::{Follower, FollowerStep};
-pub use leader::{Acknowledged, Change, Leader, Leadership, Outcome, Served};
+pub use leader::{Acknowledged, Belief, Change, Leader, Leadership, Outcome, Served};
 pub use milena_crds::partition::Report;
 pub use replica::{Conditions, Learned, Replica, Role, Source};

@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use imbl::{HashMap, HashSet, OrdMap};
-use milena_crds::{partition::PartitionState, settings::Config};
+use milena_crds::{
+    partition::{Offline, PartitionState},
+    settings::Config,
+};
 use uuid::Uuid;
 
 /// Brokers, topics and settings at one moment.
@@ -43,8 +46,10 @@ pub struct BrokerInfo {
     pub pod_ip: Option<Arc<str>>,
     /// Failure domain (`broker.rack`).
     pub rack: Option<Arc<str>>,
-    /// Whether it is believed to be up. A hint for clients, nothing is decided by it here.
+    /// Whether it is believed to be up: a hint for clients, and for leaders.
     pub alive: bool,
+    /// Partitions that it cannot serve, as it says.
+    pub offline: Arc<Offline>,
 }
 
 /// A topic and the state of each of its partitions, in partition order.

@@ -97,6 +97,8 @@ broker_config! {
     producer_id_expiration_ms: i64 = "producer.id.expiration.ms";
     /// How long a follower may be behind and stay in sync, in milliseconds.
     replica_lag_ms: i64 = "replica.lag.time.max.ms";
+    /// How long nothing may be heard of a follower that is behind.
+    replica_silence: Duration = "milena.replica.silence.max.ms";
     /// Most bytes of one partition that a follower is sent at a time.
     replica_fetch_bytes: usize = "replica.fetch.max.bytes";
     /// Most bytes that a follower is sent at a time.

@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use milena_crds::partition::{Member, PartitionKey};
 use milena_protocol::Records;
-use milena_replication::{Answer, Change, FollowerFetch, FollowerStep, Outcome, Refusal, Served};
+use milena_replication::{Answer, Belief, Change, FollowerFetch, FollowerStep, Outcome, Refusal, Served};
 use milena_storage::{Log, StorageError};
 use tracing::{debug, info, warn};
 
@@ -53,6 +53,16 @@ impl Partition {
             self.look_again();
         }
         served
+    }
+
+    /// A follower cannot append what it was sent for that fetch; answers whether that is news.
+    pub fn follower_cannot_append(&self, fetch: &FollowerFetch) -> bool {
+        let mut inner = self.inner.lock();
+        let news = inner.replica.leader_mut().is_some_and(|leader| leader.cannot_append(fetch));
+        if news {
+            warn!(partition = %self.name(), follower = fetch.replica.broker, "a follower cannot append: look at its disk");
+        }
+        news
     }
 
     /// Whether this broker leads in that epoch.
@@ -159,10 +169,10 @@ impl Partition {
     }
 
     /// The change of the ISR that is due, if one is (rules 1, 5 and 7).
-    pub fn propose(&self, max_lag_ms: i64, dead: impl Fn(i32) -> bool) -> Option<Change> {
+    pub fn propose(&self, max_lag_ms: i64, belief: impl Fn(i32) -> Belief) -> Option<Change> {
         self.isr_queued.store(false, Ordering::Release);
         let mut inner = self.inner.lock();
-        let change = inner.replica.leader_mut()?.propose(clock::now_ms(), max_lag_ms, dead)?;
+        let change = inner.replica.leader_mut()?.propose(clock::now_ms(), max_lag_ms, belief)?;
         debug!(partition = %self.name(), state = %change.new, "proposing in-sync replicas");
         Some(change)
     }

@@ -36,6 +36,8 @@ const SILENCE: Duration = Duration::from_secs(5);
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 /// What failed is tried again after so long.
 const RETRY: Duration = Duration::from_secs(1);
+/// A leader hears from a follower this often at least: it answers signs of life, too.
+const SIGN_OF_LIFE: Duration = Duration::from_millis(400);
 /// Most partitions that one frame asks for.
 const ASKS: u32 = 8_192;
 
@@ -67,6 +69,10 @@ pub struct Fetcher {
     /// Numbers whose partition the leader need not look after any more.
     left: Vec<u32>,
     failed: HashSet<u32>,
+    /// Those whose leader is to be told that they cannot append.
+    stuck: Vec<u32>,
+    /// When the leader was told anything last.
+    spoke_at: Instant,
     /// Those whose disk has to have what was taken before they ask for more (`flush.messages`).
     flushing: HashSet<u32>,
     /// Those that are throttled and have to wait.
@@ -103,6 +109,8 @@ impl Fetcher {
             due: Vec::new(),
             left: Vec::new(),
             failed: HashSet::new(),
+            stuck: Vec::new(),
+            spoke_at: Instant::now(),
             flushing: HashSet::new(),
             held: HashSet::new(),
             flushed: Arc::default(),
@@ -193,6 +201,7 @@ impl Fetcher {
         info!(me = self.broker.id, leader = self.leader, partitions = self.followed.len(), "following");
         // The leader knows nothing yet: all is asked for.
         self.left.clear();
+        self.stuck.clear();
         self.due = self.followed.keys().copied().collect();
         self.followed.values_mut().for_each(|one| one.asked = None);
         self.follow(commands, &mut frames, &mut read, &mut write).await
@@ -269,8 +278,15 @@ impl Fetcher {
                 frame::write(socket, &[asks.take().freeze()]).await?;
             }
         }
+        for number in std::mem::take(&mut self.stuck) {
+            asks.push(number, &Ask::Cannot);
+        }
         if !asks.is_empty() {
             frame::write(socket, &[asks.take().freeze()]).await?;
+            self.spoke_at = Instant::now();
+        } else if self.spoke_at.elapsed() >= SIGN_OF_LIFE {
+            frame::write(socket, &[wire::encode_sign_of_life().freeze()]).await?;
+            self.spoke_at = Instant::now();
         }
         Ok(())
     }
@@ -304,6 +320,7 @@ impl Fetcher {
                 Taken::Again => self.due.push(told.slot),
                 Taken::Failed => {
                     self.failed.insert(told.slot);
+                    self.stuck.push(told.slot);
                 }
                 Taken::Nothing if matches!(told.answer, Answer::Refused(_)) || !told.records.is_empty() => {
                     self.failed.insert(told.slot);

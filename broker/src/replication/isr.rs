@@ -1,6 +1,6 @@
 //! Who is in sync with the partitions that this broker leads: what the leaders propose is written, many at a time.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use milena_replication::{Change, Outcome};
 use tokio::{
@@ -9,6 +9,7 @@ use tokio::{
 };
 use tracing::{debug, info};
 
+use super::outlook::Outlook;
 use crate::{
     coordination::IsrChange,
     node::{Broker, View},
@@ -31,8 +32,9 @@ pub async fn look_after(
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut views = broker.view_changes();
-    let mut alive = living(&broker.view());
-    let mut suspects = broker.replication.suspects.all();
+    let mut outlook = Outlook::default();
+    outlook.suspects = broker.replication.suspects.all();
+    outlook.look(&broker.view());
     loop {
         let look = tokio::select! {
             biased;
@@ -41,16 +43,19 @@ pub async fn look_after(
                 if changed.is_err() {
                     return;
                 }
-                let before = std::mem::replace(&mut alive, living(&broker.view()));
-                if before == alive {
-                    continue;
-                }
+                let view = broker.view();
+                let (news, back) = outlook.look(&view);
                 // Who is back says anew what it has: what it said before its removal does not count for its return.
-                alive.difference(&before).for_each(|id| broker.replication.close_sessions(*id));
-                led(&broker.view(), |_| true)
+                back.into_iter().for_each(|id| broker.replication.close_sessions(id));
+                match news {
+                    true => led(&view, |_| true),
+                    false if !outlook.is_clouded(&view) => continue,
+                    // Who begins to lead removes the dead with its first change: all that a picture brings together.
+                    false => led(&view, |partition| outlook.has_dead(partition)),
+                }
             }
             () = broker.replication.suspects.changed() => {
-                suspects = broker.replication.suspects.all();
+                outlook.suspects = broker.replication.suspects.all();
                 led(&broker.view(), |_| true)
             }
             partition = waiting.recv() => {
@@ -60,20 +65,18 @@ pub async fn look_after(
                 }
                 look
             }
-            _ = tick.tick() => led(&broker.view(), Partition::needs_a_look),
+            _ = tick.tick() => {
+                outlook.listen(&broker.replication.hearing, TICK, broker.config().replica_silence);
+                led(&broker.view(), Partition::needs_a_look)
+            }
         };
-        let dead = |id| !alive.contains(&id) || suspects.contains(&id);
         for partitions in look.chunks(BATCH) {
-            let mut more = change(&broker, partitions, dead).await;
+            let mut more = change(&broker, partitions, &outlook).await;
             for _ in 0..MORE_ROUNDS {
-                more = change(&broker, &more, dead).await;
+                more = change(&broker, &more, &outlook).await;
             }
         }
     }
-}
-
-fn living(view: &View) -> BTreeSet<i32> {
-    view.image.brokers.iter().filter(|(_, broker)| broker.alive).map(|(id, _)| *id).collect()
 }
 
 fn led(view: &View, wanted: impl Fn(&Partition) -> bool) -> Vec<Arc<Partition>> {
@@ -82,14 +85,11 @@ fn led(view: &View, wanted: impl Fn(&Partition) -> bool) -> Vec<Arc<Partition>> 
 }
 
 /// Makes the changes that these partitions propose. Answers those that move, and may have more to propose.
-async fn change(
-    broker: &Broker,
-    partitions: &[Arc<Partition>],
-    dead: impl Fn(i32) -> bool,
-) -> Vec<Arc<Partition>> {
+async fn change(broker: &Broker, partitions: &[Arc<Partition>], outlook: &Outlook) -> Vec<Arc<Partition>> {
     let max_lag_ms = broker.config().replica_lag_ms;
     let propose = |partition: &Arc<Partition>| {
-        let change = partition.propose(max_lag_ms, &dead)?;
+        let key = partition.key();
+        let change = partition.propose(max_lag_ms, |id| outlook.belief(id, &key))?;
         Some((partition.clone(), change))
     };
     let proposed: Vec<_> = partitions.iter().filter_map(propose).collect();

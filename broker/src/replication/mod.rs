@@ -5,6 +5,7 @@
 mod fetcher;
 mod frame;
 mod isr;
+mod outlook;
 mod session;
 mod suspicion;
 pub(crate) mod wire;
@@ -20,6 +21,7 @@ use uuid::Uuid;
 
 use crate::{node::Broker, partitions::Partition};
 use fetcher::{Command, Fetcher};
+use outlook::Hearing;
 use session::Session;
 use suspicion::Suspects;
 
@@ -44,6 +46,8 @@ pub struct Replication {
     sessions: Mutex<HashMap<i32, Vec<Weak<Session>>>>,
     /// Followers whose process is gone, as far as this broker can tell.
     suspects: Suspects,
+    /// Of which followers something is heard.
+    hearing: Hearing,
     /// Partitions whose ISR may have to change.
     looks: mpsc::UnboundedSender<Arc<Partition>>,
     waiting: Mutex<Option<mpsc::UnboundedReceiver<Arc<Partition>>>>,
@@ -58,6 +62,7 @@ impl Default for Replication {
             followed: Mutex::default(),
             sessions: Mutex::default(),
             suspects: Suspects::default(),
+            hearing: Hearing::default(),
             looks,
             waiting: Mutex::new(Some(waiting)),
         }

@@ -201,6 +201,7 @@ impl Session {
         loop {
             let frame = frames.next(socket).await?;
             let length = frame.len();
+            broker.replication.hearing.heard(self.follower.broker);
             for (number, ask) in wire::decode_asks(frame, self.follower).map_err(invalid)? {
                 self.take(broker, number, ask)?;
             }
@@ -215,7 +216,12 @@ impl Session {
         let mut slots = self.slots.lock();
         let slots = &mut *slots;
         let Ask::Fetch { topic, partition: index, fetch } = ask else {
-            slots.by_number.remove(&number);
+            match ask {
+                Ask::Cannot => {
+                    slots.by_number.get(&number).into_iter().for_each(|slot| slot.is_stuck(broker))
+                }
+                _ => drop(slots.by_number.remove(&number)),
+            }
             return Ok(());
         };
         if slots.by_number.len() >= MAX_SLOTS {
@@ -328,6 +334,14 @@ impl Slot {
             None => self.sent.clear(),
         }
         self.fetch = *fetch;
+    }
+
+    /// The follower cannot append what it was sent for its fetch.
+    fn is_stuck(&self, broker: &Broker) {
+        if let Some(partition) = self.partition.as_ref().filter(|one| one.follower_cannot_append(&self.fetch))
+        {
+            broker.replication.look_at(partition);
+        }
     }
 
     /// Where the next answer begins.

@@ -4,7 +4,7 @@
 //! ```text
 //! hello       key i16, version i16, follower i32, its generation u32 u32, leader i32 that it means to reach
 //! welcome     version i16, leader i32
-//! asks        count u32, of: slot u32, kind u8 (1 fetch, 2 leave)
+//! asks        count u32 (0 is a sign of life), of: slot u32, kind u8 (1 fetch, 2 leave, 3 cannot append what was fetched)
 //!             fetch: topic id 16 bytes, partition i32, leader epoch i32, offset i64, last epoch i32
 //! answers     count u32, of: slot u32, leader epoch i32, offset i64 (those that were asked with), kind u8
 //!             0 refused; 1 diverging: epoch i32, end offset i64; 2 starts later: log start i64
@@ -26,6 +26,7 @@ pub const MAX_SLOTS: usize = 1_000_000;
 
 const FETCH: u8 = 1;
 const LEAVE: u8 = 2;
+const CANNOT: u8 = 3;
 
 const REFUSED: u8 = 0;
 const DIVERGING: u8 = 1;
@@ -113,6 +114,8 @@ pub enum Ask {
     Fetch { topic: Uuid, partition: i32, fetch: FollowerFetch },
     /// Nothing any more.
     Leave,
+    /// Nothing for now: it cannot append what it was sent for its last fetch.
+    Cannot,
 }
 
 /// Writes what a follower asks for.
@@ -140,6 +143,7 @@ impl Asks {
         self.bytes.put_u32(slot);
         match ask {
             Ask::Leave => self.bytes.put_u8(LEAVE),
+            Ask::Cannot => self.bytes.put_u8(CANNOT),
             Ask::Fetch { topic, partition, fetch } => {
                 self.bytes.put_u8(FETCH);
                 self.bytes.put_slice(topic.as_bytes());
@@ -162,6 +166,11 @@ impl Asks {
     }
 }
 
+/// A follower's frame that asks for nothing: it is there.
+pub fn encode_sign_of_life() -> BytesMut {
+    BytesMut::from(&0u32.to_be_bytes()[..])
+}
+
 /// Reads what the follower `replica` asks for.
 pub fn decode_asks(mut frame: Bytes, replica: Member) -> Result<Vec<(u32, Ask)>, WireError> {
     let count = frame.try_get_u32()?;
@@ -170,6 +179,7 @@ pub fn decode_asks(mut frame: Bytes, replica: Member) -> Result<Vec<(u32, Ask)>,
         let slot = frame.try_get_u32()?;
         let ask = match frame.try_get_u8()? {
             LEAVE => Ask::Leave,
+            CANNOT => Ask::Cannot,
             FETCH => {
                 let topic = Uuid::from_u128(frame.try_get_u128()?);
                 let partition = frame.try_get_i32()?;
@@ -314,11 +324,16 @@ mod tests {
         assert_eq!(decode_welcome(encode_welcome(7).freeze()), Ok(7));
 
         let fetch = FollowerFetch { replica: member(), leader_epoch: 4, offset: 9, last_epoch: -1 };
-        let asked = [(1, Ask::Fetch { topic: Uuid::from_u128(5), partition: 6, fetch }), (2, Ask::Leave)];
+        let asked = [
+            (1, Ask::Fetch { topic: Uuid::from_u128(5), partition: 6, fetch }),
+            (2, Ask::Leave),
+            (3, Ask::Cannot),
+        ];
         let mut asks = Asks::default();
         asked.iter().for_each(|(slot, ask)| asks.push(*slot, ask));
         assert_eq!(decode_asks(asks.take().freeze(), member()).unwrap(), asked);
         assert!(asks.is_empty());
+        assert_eq!(decode_asks(encode_sign_of_life().freeze(), member()).unwrap(), []);
 
         let answers = [
             (Answer::Refused(Refusal::NotLeader), ""),

@@ -200,7 +200,14 @@ async fn start_all(
         let id = dir.node_id();
         let port = listener.local_addr().map_err(|error| error.to_string())?.port();
         let rack = cli.rack(number).map(Arc::from);
-        let info = BrokerInfo { host: advertised_host(cli), port, rack, pod_ip: None, alive: true };
+        let info = BrokerInfo {
+            host: advertised_host(cli),
+            port,
+            rack,
+            pod_ip: None,
+            alive: true,
+            offline: Arc::default(),
+        };
         // A broker alone that was stopped in order leads on in the epochs that it had: nobody led or followed
         // meanwhile, and Kafka's next epochs, where the directory is shared with it, are above those.
         let in_order = dirs.opened().iter().all(|dir| dir.open_mode() == OpenMode::Clean);

@@ -302,6 +302,13 @@ pub const BROKER_SETTINGS: &[Setting] = &[
          Moves by hand may have a limit of their own (kafka-reassign-partitions.sh --throttle).",
     ),
     setting(
+        "milena.replica.silence.max.ms",
+        long(500),
+        "4000",
+        "A follower of which its leader has heard nothing for this long, and that is behind for as long, leaves the ISR \
+         where min.insync.replicas others are left; otherwise replica.lag.time.max.ms counts.",
+    ),
+    setting(
         "milena.request.progress.ms",
         long(1),
         "30000",

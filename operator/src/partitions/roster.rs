@@ -19,6 +19,8 @@ const DEFAULT_DURATION: Duration = Duration::from_secs(3);
 pub struct Roster {
     leases: Leases,
     facts: BTreeMap<i32, Facts>,
+    /// The resourceVersion of each Lease.
+    versions: BTreeMap<i32, String>,
 }
 
 /// What a broker says of itself in its Lease.
@@ -30,6 +32,10 @@ struct Facts {
     version: Option<String>,
     /// When this process took the Lease, by the clock of its node.
     acquired: Option<Timestamp>,
+    /// It was not given back.
+    held: bool,
+    /// The Lease says already that its process is believed to be gone.
+    believed_dead: bool,
 }
 
 /// A broker process to hold a connection to.
@@ -39,6 +45,17 @@ pub struct Process {
     pub epoch: i64,
     /// Where it listens, without the port.
     pub pod_ip: Option<String>,
+}
+
+/// A broker that is believed dead and whose Lease does not say so yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Untold {
+    /// Broker id.
+    pub broker: i32,
+    /// Its broker epoch.
+    pub epoch: i64,
+    /// The resourceVersion of the Lease by which it was judged.
+    pub version: String,
 }
 
 impl Roster {
@@ -53,10 +70,11 @@ impl Roster {
         let before = self.liveness(id, now);
         let stamp = renewed.unwrap_or_default();
         self.leases.observe(id, &Sight { epoch: facts.epoch, stamp: &stamp, duration }, live, now);
-        if spec.and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default().is_empty() {
+        if !facts.held {
             // Given back at a clean stop.
             self.leases.gone(id, facts.epoch);
         }
+        self.versions.insert(id, lease.resource_version().unwrap_or_default());
         let known = self.facts.insert(id, facts.clone());
         known.as_ref() != Some(&facts) || before != self.liveness(id, now)
     }
@@ -65,6 +83,7 @@ impl Roster {
     pub fn lease_gone(&mut self, cluster: &str, name: &str) -> bool {
         let Some(id) = names::broker_of_pod(cluster, name) else { return false };
         self.leases.removed(id);
+        self.versions.remove(&id);
         self.facts.remove(&id).is_some()
     }
 
@@ -142,6 +161,17 @@ impl Roster {
             .collect()
     }
 
+    /// Brokers that are believed dead, and of whom nobody else knows that yet.
+    pub fn untold(&self, now: Instant) -> Vec<Untold> {
+        let Verdict::Brokers(verdicts) = self.leases.judge(now) else { return Vec::new() };
+        let dead = |id: &i32| verdicts.get(id) == Some(&Liveness::Dead);
+        let untold = |(id, facts): (&i32, &Facts)| {
+            let version = self.versions.get(id).filter(|_| dead(id) && facts.held && !facts.believed_dead)?;
+            Some(Untold { broker: *id, epoch: facts.epoch, version: version.clone() })
+        };
+        self.facts.iter().filter_map(untold).collect()
+    }
+
     /// When to judge again if nothing happens.
     pub fn next_expiry(&self, now: Instant) -> Option<Instant> {
         self.leases.next_expiry(now)
@@ -196,5 +226,7 @@ fn read(cluster: &str, lease: &Lease) -> Option<(i32, Facts)> {
     };
     let acquired = spec.acquire_time.as_ref().map(|time| time.0);
     let (pod_ip, version) = (note(names::POD_IP).cloned(), note(names::BROKER_VERSION).cloned());
-    Some((id, Facts { epoch, broker, pod_ip, version, acquired }))
+    let held = spec.holder_identity.as_ref().is_some_and(|holder| !holder.is_empty());
+    let believed_dead = note(names::BELIEVED_DEAD).is_some_and(|text| *text == epoch.to_string());
+    Some((id, Facts { epoch, broker, pod_ip, version, acquired, held, believed_dead }))
 }

@@ -210,3 +210,33 @@ async fn a_broker_that_takes_no_more_connections_is_not_asked_all_the_time() {
     assert_eq!(told.recv().await, Some((3, 7)));
     task.await.unwrap();
 }
+
+#[test]
+fn leaders_are_told_once_of_the_dead_and_again_of_another_life() {
+    let mut roster = running();
+    assert!(roster.untold(SECOND).is_empty());
+    roster.gone(0, 1, SECOND);
+    let told: Vec<_> = roster.untold(SECOND).into_iter().map(|one| (one.broker, one.epoch)).collect();
+    assert_eq!(told, [(0, 1)]);
+    let mut noted = lease(0, 1, 0);
+    noted.metadata.annotations.get_or_insert_default().insert("milena.dev/believed-dead".into(), "1".into());
+    roster.lease("demo", &noted, true, SECOND);
+    assert_eq!(liveness(&roster, 0, SECOND), Liveness::Dead, "a note is no renewal");
+    assert!(roster.untold(SECOND).is_empty());
+    // The next life has the note of the last one for a moment.
+    let mut next = lease(0, 2, 1);
+    next.metadata.annotations.clone_from(&noted.metadata.annotations);
+    roster.lease("demo", &next, true, SECOND);
+    assert!(roster.untold(SECOND).is_empty());
+    assert_eq!(roster.untold(SECOND * 4)[0].epoch, 2);
+}
+
+#[test]
+fn nobody_is_told_of_who_left_in_order() {
+    let mut roster = running();
+    let mut released = lease(0, 1, 1);
+    released.spec.as_mut().unwrap().holder_identity = None;
+    roster.lease("demo", &released, true, SECOND);
+    assert_eq!(liveness(&roster, 0, SECOND), Liveness::Dead);
+    assert!(roster.untold(SECOND).is_empty(), "everybody sees that");
+}

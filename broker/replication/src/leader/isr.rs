@@ -2,7 +2,8 @@
 
 use milena_crds::partition::{Member, PartitionState};
 
-use super::{Leader, Leadership};
+use super::{Leader, Leadership, Position};
+use crate::exchange::FollowerFetch;
 use crate::rules::{Rule, holds};
 
 /// A change of a partition's state, to be made by compare-and-swap: it succeeds only where `old` is what is stored.
@@ -26,6 +27,21 @@ pub enum Outcome {
     Unknown,
 }
 
+/// What a leader believes of another broker: a hint, and never more (rule 9).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Belief {
+    /// Nothing speaks against it.
+    #[default]
+    Well,
+    /// Nothing was heard from it for some time: whoever is behind for so many milliseconds need not be waited for.
+    Silent {
+        /// How long it may be behind.
+        patience_ms: i64,
+    },
+    /// It is gone, or cannot serve its replica.
+    Dead,
+}
+
 /// A change whose outcome is not known.
 #[derive(Clone, Debug)]
 pub(super) struct Pending {
@@ -40,9 +56,15 @@ impl Leader {
     /// is handed out counts as proposed until [`Leader::answered`] or [`Leader::committed`] says otherwise; meanwhile
     /// there is no other.
     ///
-    /// Removed are those that `dead` names (whom the operator believes dead, rule 7), and those that have been behind
-    /// for more than `max_lag_ms` (`replica.lag.time.max.ms`).
-    pub fn propose(&mut self, now_ms: i64, max_lag_ms: i64, dead: impl Fn(i32) -> bool) -> Option<Change> {
+    /// Removed are those that are believed dead (by the operator, rule 7, or by the leader itself), and those that have
+    /// been behind for more than `max_lag_ms` (`replica.lag.time.max.ms`). Who only holds the others up leaves before that
+    /// where enough of them remain: who has said that it cannot append, and who is silent and behind.
+    pub fn propose(
+        &mut self,
+        now_ms: i64,
+        max_lag_ms: i64,
+        belief: impl Fn(i32) -> Belief,
+    ) -> Option<Change> {
         if self.leadership == Leadership::Resumed {
             return None;
         }
@@ -51,10 +73,18 @@ impl Leader {
             pending.sent = true;
             return again.then(|| pending.change.clone());
         }
+        let dead = |broker| belief(broker) == Belief::Dead;
         let gone = |member: &Member| {
             member.broker != self.me && (dead(member.broker) || self.is_behind(*member, now_ms, max_lag_ms))
         };
-        let (removed, mut isr): (Vec<Member>, Vec<Member>) = self.state.isr.iter().partition(|m| gone(m));
+        let needed = self.state.needed_in_sync(self.min_in_sync);
+        let (mut removed, mut isr): (Vec<Member>, Vec<Member>) = self.state.isr.iter().partition(|m| gone(m));
+        let (slow, quick): (Vec<Member>, Vec<Member>) =
+            isr.iter().partition(|member| self.holds_up(**member, now_ms, belief(member.broker)));
+        if !slow.is_empty() && quick.len() >= needed {
+            removed.extend(slow);
+            isr = quick;
+        }
         if removed.is_empty() {
             let joining: Vec<Member> = self
                 .state
@@ -66,9 +96,8 @@ impl Leader {
             isr.retain(|member| joining.iter().all(|new| new.broker != member.broker));
             isr.extend(joining);
         }
-        let needed = self.state.needed_in_sync(self.min_in_sync);
         let changed = self.state.change_isr(self.epoch(), isr, needed).ok();
-        let new = changed.or_else(|| self.arrived(&dead))?;
+        let new = changed.or_else(|| self.arrived(dead))?;
         for (id, position) in &mut self.followers {
             position.fresh &= removed.iter().all(|member| member.broker != *id);
         }
@@ -86,6 +115,20 @@ impl Leader {
         };
         let count = self.state.isr.iter().filter(here).filter(in_sync).count();
         (count == target.len()).then(|| self.state.complete(self.epoch()).ok())?
+    }
+
+    /// A follower says that it cannot append what comes after what it has: its disk is full, or worse. It need not be
+    /// waited for, and does not join before it has come further. Answers whether that is news.
+    pub fn cannot_append(&mut self, fetch: &FollowerFetch) -> bool {
+        let current = fetch.leader_epoch == self.epoch();
+        let is_it = |(id, position): &&mut (i32, Position)| {
+            *id == fetch.replica.broker && position.generation == fetch.replica.generation
+        };
+        let known = self.followers.iter_mut().find(is_it).filter(|_| current);
+        let Some((_, position)) = known.filter(|(_, position)| position.log_end <= fetch.offset) else {
+            return false;
+        };
+        !std::mem::replace(&mut position.stuck, true)
     }
 
     /// An attempt to make the change that [`Leader::propose`] gave has ended. Answers whether the high watermark moved.
@@ -141,11 +184,24 @@ impl Leader {
     /// The entry of a follower that is not in the ISR with its generation, and has reached the high watermark and the
     /// start of this leader epoch, in this epoch (rule 5).
     pub(super) fn may_join(&self, broker: i32) -> Option<Member> {
-        let position = self.known(broker).filter(|position| position.fresh)?;
+        let position = self.known(broker).filter(|position| position.fresh && !position.stuck)?;
         let reached = self.has_reached(position.log_end);
         let new = self.state.in_isr(broker) != Some(position.generation);
         let joins = reached && new && self.leadership == Leadership::Elected;
         joins.then_some(Member { broker, generation: position.generation })
+    }
+
+    /// Whether the others wait for a member that cannot say when it will have what they have.
+    fn holds_up(&self, member: Member, now_ms: i64, belief: Belief) -> bool {
+        if member.broker == self.me {
+            return false;
+        }
+        let known = self.known(member.broker).filter(|position| position.generation == member.generation);
+        let silent = match belief {
+            Belief::Silent { patience_ms } => self.is_behind(member, now_ms, patience_ms),
+            Belief::Well | Belief::Dead => false,
+        };
+        silent || known.is_some_and(|position| position.stuck)
     }
 
     fn others(&self) -> impl Iterator<Item = &Member> {

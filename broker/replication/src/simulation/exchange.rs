@@ -5,13 +5,16 @@ use super::network::Message;
 use super::node::{MAX_LAG_MS, PATIENCE_MS, Patch};
 use super::rules::Broken;
 use super::world::World;
-use crate::{Answer, Change, FollowerFetch, FollowerStep, LogView, Outcome, Refusal, Source};
+use crate::{Answer, Belief, Change, FollowerFetch, FollowerStep, LogView, Outcome, Refusal, Source};
 
 impl World {
     /// A producer writes to whom it takes for the leader.
     pub fn produce(&mut self, broker: usize, partition: usize, all: bool) {
         let now_ms = self.now + self.nodes[broker].skew;
         let node = &mut self.nodes[broker];
+        if node.full {
+            return;
+        }
         let log = &mut node.disk.logs[partition];
         let part = &mut node.process.as_mut().unwrap().parts[partition];
         let Some(leader) = part.replica.leader_mut() else { return };
@@ -54,14 +57,14 @@ impl World {
     /// Sends the changes of the ISR that are due, together or one by one.
     pub fn propose(&mut self, broker: usize) {
         let now = self.now;
-        let dead: Vec<bool> = (0..self.nodes.len()).map(|other| self.seems_dead(other)).collect();
+        let beliefs: Vec<Belief> = (0..self.nodes.len()).map(|other| self.belief(other)).collect();
         let node = &mut self.nodes[broker];
         let now_ms = now + node.skew;
         let process = node.process.as_mut().unwrap();
         let mut changes = Vec::new();
         for (partition, part) in process.parts.iter_mut().enumerate() {
             let Some(leader) = part.replica.leader_mut() else { continue };
-            let change = leader.propose(now_ms, MAX_LAG_MS, |id| dead[usize::try_from(id).unwrap()]);
+            let change = leader.propose(now_ms, MAX_LAG_MS, |id| beliefs[usize::try_from(id).unwrap()]);
             changes.extend(change.map(|change| (partition, change)));
         }
         if changes.is_empty() {
@@ -139,6 +142,12 @@ impl World {
     pub fn receive(&mut self, message: Message) {
         match message {
             Message::Fetch { partition, life, to, fetch } => self.serve(partition, life, to, fetch),
+            Message::Cannot { partition, to, fetch } => {
+                let Some(process) = self.nodes[to].process.as_mut() else { return };
+                if let Some(leader) = process.parts[partition].replica.leader_mut() {
+                    leader.cannot_append(&fetch);
+                }
+            }
             Message::Tell { partition, leader, leaders_life, life, fetch }
                 if self.lives(leader, leaders_life) =>
             {
@@ -247,6 +256,11 @@ impl World {
             FollowerStep::StartAt(offset) => {
                 log.start_at(offset);
                 follower.truncated(log.log_end());
+            }
+            FollowerStep::Append if node.full && !records.is_empty() => {
+                let to = usize::try_from(follower.leader()).unwrap();
+                let cannot = Message::Cannot { partition, to, fetch: asked };
+                return self.net.send(cannot, self.now, &mut self.rng);
             }
             FollowerStep::Append => {
                 let Answer::Records { high_watermark, log_start } = answer else { return };

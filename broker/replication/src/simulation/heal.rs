@@ -20,7 +20,7 @@ impl World {
         self.profile.misjudged = 0;
         for broker in 0..self.nodes.len() {
             let node = &mut self.nodes[broker];
-            (node.paused, node.skew) = (false, 0);
+            (node.paused, node.full, node.skew) = (false, false, 0);
             if let Some(process) = &mut node.process {
                 process.draining = false;
             }

@@ -17,6 +17,12 @@ pub enum Message {
         to: usize,
         fetch: FollowerFetch,
     },
+    /// A follower cannot append what it got for that fetch.
+    Cannot {
+        partition: usize,
+        to: usize,
+        fetch: FollowerFetch,
+    },
     Fetched {
         partition: usize,
         from: usize,
@@ -125,7 +131,9 @@ impl Network {
         if rng.percent(self.lost) || self.on_their_way.len() >= MOST || self.is_cut(&message) {
             return;
         }
-        if matches!(message, Message::Fetch { .. } | Message::Fetched { .. }) && rng.percent(self.repeated) {
+        if matches!(message, Message::Fetch { .. } | Message::Fetched { .. } | Message::Cannot { .. })
+            && rng.percent(self.repeated)
+        {
             self.on_their_way.push((now + rng.within(0, 2000), message.clone()));
         }
         let delay = if rng.percent(self.late) { rng.within(0, 3000) } else { 0 };
@@ -190,7 +198,7 @@ impl Network {
 
     fn is_cut(&self, message: &Message) -> bool {
         match message {
-            Message::Fetch { to, fetch, .. } => {
+            Message::Fetch { to, fetch, .. } | Message::Cannot { to, fetch, .. } => {
                 self.apart(*to, usize::try_from(fetch.replica.broker).unwrap())
             }
             Message::Tell { .. }

@@ -36,6 +36,8 @@ pub struct Node {
     pub lives: u32,
     pub process: Option<Process>,
     pub paused: bool,
+    /// Its disk takes no more records.
+    pub full: bool,
     /// How far its clock is off.
     pub skew: i64,
 }
@@ -226,6 +228,7 @@ impl World {
             lease.epoch += i64::from(new);
             (lease.generation, lease.draining, lease.released) = (generation, draining, false);
             lease.older = older;
+            lease.believed_dead = false;
         });
         if draining && process.parts.iter().all(|part| part.replica.leader().is_none()) {
             self.stop(broker);

@@ -260,6 +260,8 @@ impl World {
         for (id, broker) in &brokers {
             operator.controller.apply_broker(*id, Some(broker.clone()));
         }
+        self.tell_of_the_dead(at, &brokers);
+        let operator = &mut self.operators[at];
         let mut plan = operator.controller.plan(Timestamp::UNIX_EPOCH);
         let (decided_on, life) = (operator.known, operator.life);
         plan.answers.iter().for_each(|answer| self.take_out(answer));
@@ -281,6 +283,18 @@ impl World {
         operator.writes += 1;
         let put = Message::Put { from: at, life, id: operator.writes, decided_on, write };
         self.net.send(put, now, &mut self.rng);
+    }
+
+    /// Whom it believes dead it names to the leaders, unless the Lease has changed since (rule 7).
+    fn tell_of_the_dead(&mut self, at: usize, brokers: &Brokers) {
+        for (id, _) in brokers.iter().filter(|(_, broker)| broker.liveness == Liveness::Dead) {
+            let broker = usize::try_from(*id).unwrap();
+            let seen = self.operators[at].shown[broker] == self.store.leases[broker].len() - 1;
+            if seen && !self.store.lease(broker).believed_dead {
+                self.say(|| format!("operator {at} tells leaders that broker {broker} is dead"));
+                self.store.note_on_lease(broker, |lease| lease.believed_dead = true);
+            }
+        }
     }
 
     /// With a rule of moves off there is something to write although nothing is due.

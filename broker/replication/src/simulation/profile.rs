@@ -22,6 +22,8 @@ pub struct Odds {
     pub min: u32,
     /// Somebody wants a partition elsewhere.
     pub moves: u32,
+    /// A disk is full, or has room again.
+    pub fill: u32,
     /// Etcd is restored from a backup.
     pub restore: u32,
 }
@@ -93,6 +95,7 @@ impl Profile {
             min: often(60),
             moves: often(150),
             restore: 0,
+            fill: often(100),
         };
         let (lost, late, repeated, misjudged) = (often(15), often(20), often(20), often(20));
         let mut profile = Profile {

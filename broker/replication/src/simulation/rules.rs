@@ -116,6 +116,7 @@ const ODDS: Odds = Odds {
     min: 0,
     moves: 0,
     restore: 0,
+    fill: 0,
 };
 
 const fn machine(name: &'static str, rule: Rule, profile: Profile) -> Case {
@@ -296,7 +297,7 @@ pub const CASES: &[Case] = &[
     case(
         "leaves_in_new_epoch",
         Broken::LeavesInNewEpoch,
-        Profile { odds: Odds { moves: 600, cut: 100, ..MOVES.odds }, ..MOVES },
+        Profile { odds: Odds { rumour: 0, moves: 600, cut: 100, ..MOVES.odds }, ..MOVES },
     ),
     case(
         "leader_ends_moves",

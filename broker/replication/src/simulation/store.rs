@@ -32,6 +32,8 @@ pub struct Lease {
     pub released: bool,
     /// Partitions of which the broker remembers a newer state than it is shown.
     pub older: BTreeSet<usize>,
+    /// An operator believes that its process is gone. A renewal takes that away.
+    pub believed_dead: bool,
 }
 
 #[derive(Debug)]
@@ -142,6 +144,13 @@ impl Store {
 
     pub fn lease(&self, broker: usize) -> &Lease {
         self.leases[broker].last().unwrap()
+    }
+
+    /// Somebody else than its holder writes something on it, which is no renewal.
+    pub fn note_on_lease(&mut self, broker: usize, note: impl FnOnce(&mut Lease)) {
+        let mut lease = self.lease(broker).clone();
+        note(&mut lease);
+        self.leases[broker].push(lease);
     }
 
     pub fn write_lease(&mut self, broker: usize, change: impl FnOnce(&mut Lease)) {

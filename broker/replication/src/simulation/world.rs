@@ -6,13 +6,13 @@ use super::ghost::{Before, Ghost, Violation};
 use super::log::Log;
 use super::moves::Asked;
 use super::network::{Message, Network};
-use super::node::{Disk, Node};
+use super::node::{Disk, MAX_LAG_MS, Node};
 use super::operator::Operator;
 use super::profile::Profile;
 use super::rng::Rng;
 use super::rules::Broken;
 use super::store::{Lease, Store};
-use crate::Change;
+use crate::{Belief, Change};
 
 /// Something that happens to a broker.
 pub type Event = fn(&mut World, usize);
@@ -75,6 +75,7 @@ impl World {
             draining: false,
             released: false,
             older: Default::default(),
+            believed_dead: false,
         };
         let leases = all.iter().map(|id| lease(*id)).collect();
         let node = |broker: &i32| Node {
@@ -91,6 +92,7 @@ impl World {
             lives: 0,
             process: None,
             paused: false,
+            full: false,
             skew: 0,
         };
         let (lost, late, repeated) = (profile.lost, profile.late, profile.repeated);
@@ -182,6 +184,7 @@ impl World {
         let paused = match &message {
             Message::Fetch { to, .. }
             | Message::Tell { leader: to, .. }
+            | Message::Cannot { to, .. }
             | Message::Fetched { to, .. }
             | Message::Patched { to, .. }
             | Message::Ask { to, .. }
@@ -287,7 +290,7 @@ impl World {
     fn trouble(&mut self, broker: usize) {
         let odds = self.profile.odds;
         let at = u32::try_from(self.rng.below(10_000)).unwrap();
-        let events: [(u32, Event); 16] = [
+        let events: [(u32, Event); 17] = [
             (odds.start, World::come_back),
             (odds.wake, World::wake),
             (odds.kill, World::kill),
@@ -304,6 +307,7 @@ impl World {
             (odds.min, World::change_min),
             (odds.moves, World::ask_for_a_move),
             (odds.restore, World::restore),
+            (odds.fill, World::fill),
         ];
         let mut from = 0;
         for (odds, event) in events {
@@ -480,9 +484,23 @@ impl World {
         self.say(|| format!("min.insync.replicas is {}", self.min_in_sync));
     }
 
-    /// What a leader believes of another broker.
-    pub fn seems_dead(&mut self, broker: usize) -> bool {
+    /// A disk is full, or has room again.
+    fn fill(&mut self, broker: usize) {
+        let node = &mut self.nodes[broker];
+        node.full = !node.full;
+        let full = node.full;
+        self.say(|| format!("the disk of broker {broker} {}", if full { "is full" } else { "has room" }));
+    }
+
+    /// What a leader believes of another broker: what an operator says, or what it sees for itself.
+    pub fn belief(&mut self, broker: usize) -> Belief {
         let wrong = self.rng.percent(self.profile.misjudged);
-        self.nodes[broker].process.is_none() != wrong
+        let dead = self.store.lease(broker).believed_dead || self.nodes[broker].process.is_none() != wrong;
+        let silent = !dead && self.profile.misjudged > 0 && self.rng.percent(50);
+        match (dead, silent) {
+            (true, _) => Belief::Dead,
+            (false, true) => Belief::Silent { patience_ms: MAX_LAG_MS / 7 },
+            (false, false) => Belief::Well,
+        }
     }
 }

@@ -1,5 +1,5 @@
 use super::world::*;
-use crate::{Acknowledged, Leader, Leadership, Outcome};
+use crate::{Acknowledged, Belief, Leader, Leadership, Outcome};
 
 /// `replica.lag.time.max.ms` in these tests.
 const LAG: i64 = 30_000;
@@ -61,7 +61,7 @@ fn a_proposed_member_is_waited_for() {
 fn who_leaves_is_waited_for_until_the_change_has_succeeded() {
     let mut leader = lead(&three(5, &[ME, B, C]), 2);
     fetched(&mut leader, B, 10);
-    let change = leader.propose(0, LAG, |id| id == 2).unwrap();
+    let change = leader.propose(0, LAG, dead(|id| id == 2)).unwrap();
     assert_eq!(change.new, three(6, &[ME, B]));
     assert_eq!(leader.high_watermark(), 0);
     assert!(leader.answered(&change, Outcome::Succeeded));
@@ -79,8 +79,12 @@ fn what_nobody_knows_of_is_repeated_and_counts_until_a_later_state_is_seen() {
         assert!(!fetched(&mut leader, B, 12).moved, "never taken back");
         assert!(!leader.committed(&three(5, &[ME, B])), "the old state proves nothing");
         assert!(leader.has_pending_change() && leader.needs_a_look());
-        assert_eq!(leader.propose(0, LAG, |_| true), Some(change.clone()), "the same, whatever has happened");
-        assert_eq!(leader.propose(0, LAG, |_| true), None);
+        assert_eq!(
+            leader.propose(0, LAG, dead(|_| true)),
+            Some(change.clone()),
+            "the same, whatever has happened"
+        );
+        assert_eq!(leader.propose(0, LAG, dead(|_| true)), None);
         assert!(leader.committed(&three(6, &[ME, B])), "now it can never come into force");
         assert!(!leader.has_pending_change());
         assert_eq!(leader.high_watermark(), 12);
@@ -144,13 +148,13 @@ fn who_was_never_heard_of_leaves_after_the_same_time() {
 #[test]
 fn the_dead_leave_at_once_and_together_and_join_the_elr() {
     let mut leader = lead(&three(5, &[ME, B, C]), 2);
-    let change = leader.propose(0, LAG, |id| id != 0).unwrap();
+    let change = leader.propose(0, LAG, dead(|id| id != 0)).unwrap();
     let mut expected = three(6, &[ME]);
     expected.elr = vec![member(B), member(C)];
     assert_eq!(change.new, expected);
     leader.answered(&change, Outcome::Succeeded);
     fetched(&mut leader, B, 10);
-    assert_eq!(leader.propose(0, LAG, |id| id != 0), None, "not while it is believed dead");
+    assert_eq!(leader.propose(0, LAG, dead(|id| id != 0)), None, "not while it is believed dead");
     let back = leader.propose(0, LAG, nobody).unwrap();
     assert_eq!(back.new, three(7, &[ME, B]), "the ELR is emptied");
 }
@@ -173,5 +177,92 @@ fn while_somebody_can_be_elected_from_the_elr_nothing_is_committed_without_it() 
 #[test]
 fn a_leader_never_removes_itself() {
     let mut leader = lead_two();
-    assert_eq!(leader.propose(0, LAG, |id| id == 0), None);
+    assert_eq!(leader.propose(0, LAG, dead(|id| id == 0)), None);
+}
+
+/// All three are in sync, and two of them are enough.
+fn lead_three() -> Leader {
+    let mut leader = lead(&three(5, &[ME, B, C]), 2);
+    for follower in [B, C] {
+        fetched(&mut leader, follower, 10);
+    }
+    leader.appended(12, 12, 0);
+    leader
+}
+
+#[test]
+fn who_cannot_append_leaves_at_once_and_comes_back_once_it_can() {
+    let mut leader = lead_three();
+    fetched(&mut leader, B, 12);
+    assert!(leader.cannot_append(&fetch(C, 10)));
+    assert!(!leader.cannot_append(&fetch(C, 10)), "no news");
+    let change = leader.propose(1, LAG, nobody).unwrap();
+    assert_eq!(change.new, three(6, &[ME, B]));
+    fetched(&mut leader, C, 10);
+    assert_eq!(leader.high_watermark(), 10, "until it is out it is waited for");
+    assert!(leader.answered(&change, Outcome::Succeeded));
+    assert_eq!(leader.high_watermark(), 12);
+    assert!(!fetched(&mut leader, C, 10).may_join);
+    assert!(fetched(&mut leader, C, 12).may_join);
+    assert_eq!(leader.propose(2, LAG, nobody).unwrap().new, three(7, &[ME, B, C]));
+}
+
+#[test]
+fn who_cannot_append_and_has_the_high_watermark_does_not_come_and_go() {
+    let mut leader = lead_three();
+    leader.cannot_append(&fetch(C, 10));
+    let change = leader.propose(1, LAG, nobody).unwrap();
+    leader.answered(&change, Outcome::Succeeded);
+    assert_eq!(leader.high_watermark(), 10, "B does not have the rest yet");
+    assert!(!fetched(&mut leader, C, 10).may_join, "it asks again for what it could not append");
+    assert_eq!(leader.propose(2, LAG, nobody), None);
+    assert!(fetched(&mut leader, C, 11).may_join, "it has come further");
+}
+
+#[test]
+fn what_is_late_or_of_another_log_says_nothing_of_what_can_be_appended() {
+    let mut leader = lead_three();
+    fetched(&mut leader, C, 11);
+    assert!(!leader.cannot_append(&fetch(C, 10)), "it has come further since");
+    assert!(!leader.cannot_append(&fetch("2.0000000c-2", 11)), "another generation");
+    let earlier = crate::FollowerFetch { leader_epoch: 2, ..fetch(C, 11) };
+    assert!(!leader.cannot_append(&earlier));
+    assert_eq!(leader.propose(1, LAG, nobody), None);
+}
+
+#[test]
+fn who_holds_the_others_up_stays_where_too_few_would_be_left() {
+    let mut leader = lead(&three(5, &[ME, B]), 2);
+    fetched(&mut leader, B, 10);
+    leader.appended(12, 12, 0);
+    assert!(leader.cannot_append(&fetch(B, 10)));
+    let silent = |_| Belief::Silent { patience_ms: 4 };
+    assert_eq!(leader.propose(LAG, LAG, silent), None);
+    assert_eq!(leader.propose(LAG + 1, LAG, silent).unwrap().new.isr, three(6, &[ME]).isr, "as in Kafka");
+
+    let mut leader = lead_three();
+    assert_eq!(
+        leader.propose(LAG, LAG, silent),
+        None,
+        "a leader that hears nobody is the one that is cut off"
+    );
+}
+
+#[test]
+fn who_is_silent_leaves_once_it_is_behind_for_its_time() {
+    let mut leader = lead_three();
+    fetched(&mut leader, B, 12);
+    let silent = |id| if id == 2 { Belief::Silent { patience_ms: 4_000 } } else { Belief::Well };
+    assert_eq!(leader.propose(4_000, LAG, silent), None);
+    assert_eq!(leader.propose(4_001, LAG, nobody), None);
+    assert_eq!(leader.propose(4_001, LAG, silent).unwrap().new, three(6, &[ME, B]));
+}
+
+#[test]
+fn who_is_silent_and_has_everything_stays() {
+    let mut leader = lead_three();
+    for follower in [B, C] {
+        fetched(&mut leader, follower, 12);
+    }
+    assert_eq!(leader.propose(LAG * 2, LAG, |_| Belief::Silent { patience_ms: 0 }), None);
 }

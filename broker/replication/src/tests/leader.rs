@@ -93,7 +93,7 @@ fn a_resumed_leader_waits_for_every_replica_and_proposes_nothing() {
     assert_eq!(leader.high_watermark(), 0);
     assert!(fetched(&mut leader, "2.0000000c-9", 7).moved);
     assert_eq!(leader.high_watermark(), 7);
-    assert_eq!(leader.propose(100_000, 10, |_| true), None);
+    assert_eq!(leader.propose(100_000, 10, dead(|_| true)), None);
 }
 
 #[test]

@@ -60,10 +60,10 @@ fn a_restarted_leader_resumes_in_the_epochs_of_its_former_life() {
     assert_eq!(learn(&mut replica, 0, 3, 5), Learned::Leads);
     let leader = replica.leader_mut().unwrap();
     fetched(leader, B, 10);
-    assert_eq!(leader.propose(1_000_000, 1, |_| true), None);
+    assert_eq!(leader.propose(1_000_000, 1, dead(|_| true)), None);
     assert_eq!(learn(&mut replica, 0, 4, 6), Learned::Leads);
     let leader = replica.leader_mut().unwrap();
-    assert!(leader.propose(1_000_000, 1, |id| id == 1).is_some());
+    assert!(leader.propose(1_000_000, 1, dead(|id| id == 1)).is_some());
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn who_stood_down_leads_the_same_epoch_as_after_a_restart() {
     learn(&mut replica, 0, 3, 5);
     assert!(replica.stand_down());
     assert_eq!(learn(&mut replica, 0, 3, 5), Learned::Leads);
-    assert_eq!(replica.leader_mut().unwrap().propose(1_000_000, 1, |_| true), None);
+    assert_eq!(replica.leader_mut().unwrap().propose(1_000_000, 1, dead(|_| true)), None);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn who_has_told_its_end_refuses_the_epochs_up_to_the_stored_one() {
 fn an_answer_of_the_store_is_a_state_that_was_seen() {
     let mut replica = new();
     learn(&mut replica, 0, 3, 5);
-    let change = replica.leader_mut().unwrap().propose(0, 1, |id| id == 2).unwrap();
+    let change = replica.leader_mut().unwrap().propose(0, 1, dead(|id| id == 2)).unwrap();
     replica.answered(&change, Outcome::Succeeded);
     assert_eq!(replica.state().unwrap().partition_epoch, 6);
     assert_eq!(learn(&mut replica, 0, 3, 5), Learned::Refused);

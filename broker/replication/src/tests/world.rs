@@ -2,7 +2,7 @@
 
 use milena_crds::partition::{Member, PartitionState};
 
-use crate::{Conditions, Follower, FollowerFetch, FollowerStep, Leader, Leadership, LogView, Served};
+use crate::{Belief, Conditions, Follower, FollowerFetch, FollowerStep, Leader, Leadership, LogView, Served};
 
 /// The leader epoch of each record, from `start` on.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -109,8 +109,13 @@ pub fn fetched_at(leader: &mut Leader, who: &str, offset: i64, now_ms: i64) -> S
     leader.fetch(&fetch(who, offset), &log, now_ms)
 }
 
-pub fn nobody(_: i32) -> bool {
-    false
+pub fn nobody(_: i32) -> Belief {
+    Belief::Well
+}
+
+/// Believes those dead.
+pub fn dead(who: impl Fn(i32) -> bool) -> impl Fn(i32) -> Belief {
+    move |id| if who(id) { Belief::Dead } else { Belief::Well }
 }
 
 pub fn conditions(log_end: i64) -> Conditions {

@@ -217,7 +217,9 @@ impl Store {
     /// The partitions that a broker cannot serve.
     pub fn set_offline(&mut self, id: i32, offline: BTreeSet<PartitionKey>) {
         if let Some((info, broker)) = self.brokers.get(&id).cloned() {
-            self.set_broker(id, info, Broker { offline: Offline::These(offline), ..broker });
+            let offline = Offline::These(offline);
+            let info = BrokerInfo { offline: Arc::new(offline.clone()), ..info };
+            self.set_broker(id, info, Broker { offline, ..broker });
         }
     }
 

@@ -7,7 +7,14 @@ fn open(dir: &std::path::Path) -> Embedded {
     let embedded = Embedded::open(ObjectFiles::open(dir.to_owned()).unwrap(), Uuid::max()).unwrap();
     embedded.set_brokers(2, Config::new()).unwrap();
     for id in 0..2 {
-        let info = BrokerInfo { host: None, port: 9092, rack: None, pod_ip: None, alive: true };
+        let info = BrokerInfo {
+            host: None,
+            port: 9092,
+            rack: None,
+            pod_ip: None,
+            alive: true,
+            offline: Arc::default(),
+        };
         embedded.register(id, info, Generation { disk: 7, unclean_starts: 0 }, false);
     }
     embedded.decide().unwrap();
@@ -117,7 +124,14 @@ fn a_directory_that_somebody_else_wrote_is_taken_over() {
         let adoption = adoption.unwrap_or_default();
         let new = embedded.adopt(&adoption, &dir).unwrap();
         embedded.set_brokers(1, Config::new()).unwrap();
-        let info = BrokerInfo { host: None, port: 9092, rack: None, pod_ip: None, alive: true };
+        let info = BrokerInfo {
+            host: None,
+            port: 9092,
+            rack: None,
+            pod_ip: None,
+            alive: true,
+            offline: Arc::default(),
+        };
         let epoch = embedded.register(7, info, me.generation, true);
         embedded.decide_adopted(&adoption, &new, me, epoch).unwrap();
         image(&embedded)
@@ -165,7 +179,14 @@ async fn objects_that_are_nearly_right_are_used_or_refused_by_name() {
         match Embedded::open(ObjectFiles::open(dir.path().to_owned()).unwrap(), Uuid::max()) {
             Ok(embedded) => {
                 let _ = embedded.set_brokers(2, Config::new());
-                let info = BrokerInfo { host: None, port: 9092, rack: None, pod_ip: None, alive: true };
+                let info = BrokerInfo {
+                    host: None,
+                    port: 9092,
+                    rack: None,
+                    pod_ip: None,
+                    alive: true,
+                    offline: Arc::default(),
+                };
                 embedded.register(0, info, Generation { disk: 7, unclean_starts: 0 }, false);
                 let _ = embedded.decide();
                 let _ = image(&embedded);

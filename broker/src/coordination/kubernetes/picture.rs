@@ -196,13 +196,14 @@ impl Picture {
         let duration = seconds.map_or(record::DURATION, Duration::from_secs);
         // What is seen first may come from a list, and be old.
         self.leases.observe(id, &Sight { epoch, stamp: &stamp, duration }, false, now);
-        if spec.holder_identity.is_none() {
+        // Given back, or the operator says so (rule 7).
+        let gone = spec.holder_identity.is_none() || record::is_believed_dead(lease);
+        if gone {
             self.leases.gone(id, epoch);
         }
         broker.alive = self.brokers.get(&id).is_none_or(|known| known.alive);
         // A renewal by a broker that is believed to be alive says nothing new.
-        self.unjudged |=
-            spec.holder_identity.is_none() || !broker.alive || self.brokers.get(&id) != Some(&broker);
+        self.unjudged |= gone || !broker.alive || self.brokers.get(&id) != Some(&broker);
         self.brokers.insert(id, broker);
     }
 
@@ -242,6 +243,7 @@ impl Picture {
             pod_ip: self.place.pod_ip.as_deref().map(Arc::from),
             rack: self.place.rack.as_deref().map(Arc::from),
             alive: true,
+            offline: Arc::default(),
         }
     }
 }
@@ -250,12 +252,14 @@ impl Picture {
 fn broker_info(lease: &Lease) -> Option<BrokerInfo> {
     let (host, port) = lease.annotations().get(names::ENDPOINT)?.rsplit_once(':')?;
     let rack = lease.annotations().get(names::RACK).filter(|rack| !rack.is_empty());
+    let offline = lease.annotations().get(names::OFFLINE_PARTITIONS).and_then(|text| text.parse().ok());
     Some(BrokerInfo {
         host: Some(Arc::from(host)),
         port: port.parse().ok()?,
         pod_ip: lease.annotations().get(names::POD_IP).map(|address| Arc::from(address.as_str())),
         rack: rack.map(|rack| Arc::from(rack.as_str())),
         alive: true,
+        offline: offline.map(Arc::new).unwrap_or_default(),
     })
 }
 

@@ -60,7 +60,7 @@ impl Place {
     }
 
     /// Annotations of the broker's Lease. None of a value takes an annotation of a former life away.
-    pub fn annotations(&self, generation: Generation, wish: &Wish) -> [(&'static str, Option<String>); 7] {
+    pub fn annotations(&self, generation: Generation, wish: &Wish) -> [(&'static str, Option<String>); 8] {
         let offline = (!wish.offline.is_empty()).then(|| wish.offline.to_string());
         [
             (names::ENDPOINT, Some(format!("{}:{}", self.host(), names::KAFKA_PORT))),
@@ -70,6 +70,7 @@ impl Place {
             (names::BROKER_VERSION, Some(env!("CARGO_PKG_VERSION").to_owned())),
             (names::DRAINING, (wish.phase != Phase::Serving).then(|| "true".to_owned())),
             (names::OFFLINE_PARTITIONS, offline),
+            (names::BELIEVED_DEAD, None),
         ]
     }
 }

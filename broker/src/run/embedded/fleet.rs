@@ -149,7 +149,14 @@ impl Fleet {
         let dirs = self.open(&paths, id).await?;
         let port = listener.local_addr().map_err(|error| error.to_string())?.port();
         let rack = self.cli.rack(number).map(Arc::from);
-        let info = BrokerInfo { host: advertised_host(&self.cli), port, rack, pod_ip: None, alive: true };
+        let info = BrokerInfo {
+            host: advertised_host(&self.cli),
+            port,
+            rack,
+            pod_ip: None,
+            alive: true,
+            offline: Arc::default(),
+        };
         let epoch = self.embedded.register(id, info, generation(&dirs), false);
         let broker =
             Broker::new(id, Advertised::AsRegistered, self.config.clone(), self.embedded.clone(), dirs);

@@ -7,7 +7,10 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference},
     jiff::Timestamp,
 };
-use milena_crds::partition::{Generation, Offline};
+use milena_crds::{
+    names,
+    partition::{Generation, Offline},
+};
 
 use super::super::place::Place;
 
@@ -122,6 +125,12 @@ impl Life {
 /// The broker epoch in a Lease.
 pub fn epoch(lease: &Lease) -> i32 {
     lease.spec.as_ref().and_then(|spec| spec.lease_transitions).unwrap_or(0)
+}
+
+/// Whether the operator believes that the process of this broker epoch is gone.
+pub fn is_believed_dead(lease: &Lease) -> bool {
+    let note = lease.metadata.annotations.as_ref().and_then(|notes| notes.get(names::BELIEVED_DEAD));
+    note.is_some_and(|note| *note == epoch(lease).to_string())
 }
 
 /// The broker epoch of a new life: above every earlier one that the Lease or the data directory knows of.

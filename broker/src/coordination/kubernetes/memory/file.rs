@@ -295,7 +295,14 @@ impl Record {
     pub fn broker(&self) -> Option<BrokerInfo> {
         let Record::Broker { host, port, rack, .. } = self else { return None };
         let text = |text: &Option<String>| text.as_deref().map(Arc::from);
-        Some(BrokerInfo { host: text(host), port: *port, rack: text(rack), pod_ip: None, alive: true })
+        Some(BrokerInfo {
+            host: text(host),
+            port: *port,
+            rack: text(rack),
+            pod_ip: None,
+            alive: true,
+            offline: Arc::default(),
+        })
     }
 
     /// The topic of a record about one.

@@ -29,8 +29,14 @@ fn topic(number: u128, name: &str, partitions: &[Option<PartitionState>]) -> Arc
 fn image(topics: &[Arc<Topic>]) -> ClusterImage {
     let mut image = ClusterImage { cluster_id: Arc::from("cluster"), ..ClusterImage::default() };
     image.settings = Arc::new([("num.partitions".to_owned(), "3".into())].into());
-    let broker =
-        BrokerInfo { host: Some(Arc::from("host")), port: 9092, rack: None, pod_ip: None, alive: true };
+    let broker = BrokerInfo {
+        host: Some(Arc::from("host")),
+        port: 9092,
+        rack: None,
+        pod_ip: None,
+        alive: true,
+        offline: Arc::default(),
+    };
     image.brokers.insert(0, broker);
     for topic in topics {
         image.put_topic(topic.clone());

@@ -245,3 +245,30 @@ fn topics_come_and_go_with_their_objects() {
     assert!(scene.picture.image().topic("orders").is_none());
     assert!(scene.picture.image().known.contains(&id), "its data stays");
 }
+
+#[test]
+fn whom_the_operator_believes_dead_is_dead_until_it_renews() {
+    let mut scene = Scene::new();
+    scene.second(&[0, 1]);
+    let mut noted = lease(1, Some("holder"), 1);
+    noted.annotations_mut().insert(names::BELIEVED_DEAD.to_owned(), "7".to_owned());
+    scene.take(Change::Lease(Of::Applied(Box::new(noted.clone()))));
+    assert_eq!(scene.alive(), [0, 1], "of another broker epoch");
+    noted.annotations_mut().insert(names::BELIEVED_DEAD.to_owned(), "1".to_owned());
+    scene.take(Change::Lease(Of::Applied(Box::new(noted))));
+    assert_eq!(scene.alive(), [0]);
+    scene.second(&[0, 1]);
+    scene.second(&[0, 1]);
+    assert_eq!(scene.alive(), [0, 1], "the operator was wrong");
+}
+
+#[test]
+fn what_a_broker_cannot_serve_is_seen() {
+    let mut scene = Scene::new();
+    scene.second(&[0, 1]);
+    let mut troubled = lease(1, Some("holder"), 2);
+    troubled.annotations_mut().insert(names::OFFLINE_PARTITIONS.to_owned(), format!("{ID}/3"));
+    scene.take(Change::Lease(Of::Applied(Box::new(troubled))));
+    scene.picture.judge(scene.now);
+    assert_eq!(scene.picture.image().brokers[&1].offline.to_string(), format!("{ID}/3"));
+}

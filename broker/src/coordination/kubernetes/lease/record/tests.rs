@@ -99,3 +99,13 @@ fn a_lease_names_what_its_broker_cannot_serve() {
     let mended = life.renewed(troubled, 4, &Wish::default(), Timestamp::UNIX_EPOCH);
     assert_eq!(annotation(&mended, names::OFFLINE_PARTITIONS), None);
 }
+
+#[test]
+fn a_renewal_takes_away_that_its_broker_is_believed_dead() {
+    let life = life("demo-1/a");
+    let mut lease = life.first(4, owner(), Timestamp::UNIX_EPOCH);
+    assert!(!is_believed_dead(&lease));
+    lease.metadata.annotations.get_or_insert_default().insert(names::BELIEVED_DEAD.into(), "4".into());
+    assert!(is_believed_dead(&lease));
+    assert!(!is_believed_dead(&life.renewed(lease, 4, &Wish::default(), Timestamp::UNIX_EPOCH)));
+}

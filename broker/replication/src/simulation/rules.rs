@@ -297,8 +297,9 @@ pub const CASES: &[Case] = &[
     case(
         "leaves_in_new_epoch",
         Broken::LeavesInNewEpoch,
-        Profile { odds: Odds { rumour: 0, moves: 600, cut: 100, ..MOVES.odds }, ..MOVES },
-    ),
+        Profile { odds: Odds { rumour: 0, moves: 600, cut: 100, wake: 200, ..MOVES.odds }, ..MOVES },
+    )
+    .staged(stages::late_fetch_of_who_left),
     case(
         "leader_ends_moves",
         Broken::LeaderEndsMoves,

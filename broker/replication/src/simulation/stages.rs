@@ -261,3 +261,30 @@ pub fn power_lost_after_a_hand_over(world: &mut World) {
     operate(world);
     world.lose_power(other);
 }
+
+/// A replica says that it has everything, late; it leaves the replicas, drops its log, and is a replica again of which
+/// nothing is heard.
+pub fn late_fetch_of_who_left(world: &mut World) {
+    let [leader, other] = world.cast()[..] else { return };
+    let Some(third) = (0..world.nodes.len()).find(|broker| ![leader, other].contains(broker)) else { return };
+    (0..3).for_each(|broker| world.store.write_lease(broker, |_| {}));
+    world.write(leader, 1);
+    world.fetch(other, 2);
+    world.late(|world| world.fetch_all(other));
+    let send = |world: &mut World, to: [usize; 2]| {
+        world.asked.moves.0.insert(0, to.map(|broker| i32::try_from(broker).unwrap()).into());
+        world.operate_all(0);
+        world.deliver_all();
+        [leader, third].into_iter().for_each(|broker| world.learn(broker));
+    };
+    send(world, [leader, third]);
+    for _ in 0..3 {
+        world.fetch(third, 2);
+        world.propose(leader);
+        world.deliver_all();
+        world.learn(leader);
+    }
+    world.learn(other);
+    world.nodes[other].paused = true;
+    send(world, [leader, other]);
+}

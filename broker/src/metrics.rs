@@ -39,6 +39,8 @@ pub struct Metrics {
     pub full_log_directories: Gauge,
     /// Logs on disk that no object knows: kept, not served.
     pub unknown_logs: Gauge,
+    /// Partitions of which a newer state is remembered than is shown.
+    pub older_states: Gauge,
     /// The compaction of logs.
     pub cleaner: Arc<CleanerMetrics>,
     /// Partitions led here of which some replica is not in sync.
@@ -182,6 +184,8 @@ impl Default for Metrics {
             "Log directories with no more free than log.dir.reserved.bytes: records are refused",
         );
         let unknown_logs = gauge("unknown_logs", "Logs on disk of topics that no object knows");
+        let help = "Partitions of which this broker remembers a newer state than the API server shows";
+        let older_states = gauge("older_states", help);
         let under_replicated =
             gauge("under_replicated_partitions", "Partitions led here of which some replica is not in sync");
         let under_min_isr = gauge(
@@ -219,6 +223,7 @@ impl Default for Metrics {
             offline_log_directories,
             full_log_directories,
             unknown_logs,
+            older_states,
             under_replicated,
             under_min_isr,
             at_min_isr,

@@ -37,6 +37,10 @@ pub struct Candidate {
     held: Option<Lease>,
     renewed: Instant,
     seen: Option<Seen>,
+    /// The highest resourceVersion of the Lease.
+    version: u64,
+    /// A lower one came after it: etcd was restored.
+    restored: bool,
 }
 
 impl Candidate {
@@ -50,10 +54,22 @@ impl Candidate {
         metrics: Metrics,
     ) -> Self {
         let api = Api::namespaced(client, namespace);
-        Self { api, name, identity, leader, metrics, held: None, renewed: Instant::now(), seen: None }
+        Self {
+            api,
+            name,
+            identity,
+            leader,
+            metrics,
+            held: None,
+            renewed: Instant::now(),
+            seen: None,
+            version: 0,
+            restored: false,
+        }
     }
 
-    /// Runs for the Lease, and renews it, until `stop`; then gives it back, so that another need not wait.
+    /// Runs for the Lease, and renews it, until `stop`; then gives it back, so that another need not wait. Ends before that
+    /// only where the API server has gone back in time.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -64,6 +80,14 @@ impl Candidate {
                 _ = stop.changed() => break,
             }
             self.round().await;
+            if self.restored {
+                tracing::error!(
+                    "the API server shows an older version of the operator's Lease than before: etcd was restored from a \
+                     backup"
+                );
+                self.set(false);
+                return;
+            }
         }
         self.release().await;
     }
@@ -104,6 +128,9 @@ impl Candidate {
             }
         }
         let Some(lease) = self.api.get_opt(&self.name).await? else { return self.create().await };
+        if self.is_behind(&lease) {
+            return Ok(false);
+        }
         let spec = lease.spec.clone().unwrap_or_default();
         let claim =
             claim::decide(&self.identity, &spec, self.seen.take(), Instant::now().into_std(), DURATION);
@@ -125,6 +152,7 @@ impl Candidate {
         let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
         let lease = Lease { metadata, spec: Some(self.spec(&LeaseSpec::default(), true)) };
         match self.api.create(&PostParams::default(), &lease).await.map_err(Error::from) {
+            Ok(lease) if self.is_behind(&lease) => Ok(false),
             Ok(lease) => {
                 self.held = Some(lease);
                 Ok(true)
@@ -139,8 +167,19 @@ impl Candidate {
         let old = lease.spec.take().unwrap_or_default();
         lease.spec = Some(self.spec(&old, new_holder));
         lease.metadata.managed_fields = None;
-        self.held = Some(self.api.replace(&self.name, &PostParams::default(), &lease).await?);
+        let lease = self.api.replace(&self.name, &PostParams::default(), &lease).await?;
+        self.is_behind(&lease);
+        self.held = Some(lease);
         Ok(())
+    }
+
+    /// Whether the Lease is of an older version than one that was seen. Versions of one API server rise: what is behind is
+    /// of a restored backup, and watches know nothing of that.
+    fn is_behind(&mut self, lease: &Lease) -> bool {
+        let version = lease.metadata.resource_version.as_deref().and_then(|text| text.parse().ok());
+        self.restored |= version.is_some_and(|version: u64| version < self.version);
+        self.version = version.unwrap_or(self.version);
+        self.restored
     }
 
     fn spec(&self, old: &LeaseSpec, new_holder: bool) -> LeaseSpec {

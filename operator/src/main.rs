@@ -82,12 +82,16 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
         leader,
         metrics,
     );
-    let candidate = tokio::spawn(candidate.run(stopped));
+    let mut candidate = tokio::spawn(candidate.run(stopped));
 
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        _ = &mut candidate => {
+            // What is known here is newer than what there is: nothing of it may be decided on.
+            return Err("etcd was restored from a backup: the operator begins anew".into());
+        }
     }
     tracing::info!("the operator stops");
     stop.send_replace(true);

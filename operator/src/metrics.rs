@@ -63,6 +63,7 @@ struct Partitions {
     all: Family<Cluster, Gauge>,
     offline: Family<Cluster, Gauge>,
     under_replicated: Family<Cluster, Gauge>,
+    held: Family<Cluster, Gauge>,
 }
 
 /// Counters and gauges. A clone counts into the same numbers.
@@ -112,15 +113,21 @@ impl Metrics {
     /// Shows how the partitions of a cluster stand; `None` once there is no such cluster any more.
     pub fn show_partitions(&self, namespace: &str, cluster: &str, counts: Option<[i32; 3]>) {
         let labels = Cluster { namespace: namespace.to_owned(), cluster: cluster.to_owned() };
-        let Partitions { all, offline, under_replicated } = &self.partitions;
+        let Partitions { all, offline, under_replicated, held } = &self.partitions;
         let Some(counts) = counts else {
-            return [all, offline, under_replicated].into_iter().for_each(|family| {
+            return [all, offline, under_replicated, held].into_iter().for_each(|family| {
                 family.remove(&labels);
             });
         };
         for (family, count) in [all, offline, under_replicated].into_iter().zip(counts) {
             family.get_or_create(&labels).set(i64::from(count));
         }
+    }
+
+    /// Shows on how many partitions of a cluster nobody acts since etcd was restored.
+    pub fn show_held(&self, namespace: &str, cluster: &str, held: i32) {
+        let labels = Cluster { namespace: namespace.to_owned(), cluster: cluster.to_owned() };
+        self.partitions.held.get_or_create(&labels).set(i64::from(held));
     }
 
     /// The text of /metrics, in the OpenMetrics format.
@@ -141,11 +148,13 @@ impl Metrics {
         );
         let elections = self.elections.clone();
         registry.register("leader_elections", "Partitions whose leader changed, by reason", elections);
-        let Partitions { all, offline, under_replicated } = self.partitions.clone();
+        let Partitions { all, offline, under_replicated, held } = self.partitions.clone();
         registry.register("partitions", "Partitions of a cluster", all);
         registry.register("offline_partitions", "Partitions of a cluster without a leader", offline);
         let help = "Partitions of a cluster of which some replica is not in sync";
         registry.register("under_replicated_partitions", help, under_replicated);
+        let help = "Partitions of a cluster that wait for their newest state since etcd was restored";
+        registry.register("restoring_partitions", help, held);
         registry.register("leader", "1 while this replica is the one that works", self.leader.clone());
         registry.register_collector(Box::new(Memory));
         let mut text = String::new();
@@ -191,6 +200,7 @@ mod tests {
         metrics.leader.set(1);
         metrics.elected("LeadersElected", 3);
         metrics.show_partitions("default", "demo", Some([6, 1, 2]));
+        metrics.show_held("default", "demo", 4);
         metrics.show_partitions("default", "gone", Some([1, 0, 0]));
         metrics.show_partitions("default", "gone", None);
         let text = metrics.encode().unwrap();
@@ -200,6 +210,7 @@ mod tests {
             r#"milena_operator_leader_elections_total{reason="LeadersElected"} 3"#,
             r#"milena_operator_offline_partitions{namespace="default",cluster="demo"} 1"#,
             r#"milena_operator_under_replicated_partitions{namespace="default",cluster="demo"} 2"#,
+            r#"milena_operator_restoring_partitions{namespace="default",cluster="demo"} 4"#,
             r#"milena_operator_watch_events_total{resource="kafkatopics"} 1"#,
             r#"milena_operator_notes_total{reason="LeadersElected"} 1"#,
             "milena_operator_leader 1",

@@ -6,6 +6,7 @@ mod inquiries;
 mod obituary;
 mod objects;
 mod pulse;
+mod restore;
 mod roster;
 mod statuses;
 mod wishes;
@@ -13,7 +14,7 @@ mod wishes;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use kube::Resource as _;
 use kube::runtime::events::EventType;
 use milena_controller::lease::Instant;
 use milena_controller::{Answer, Brokers, ChunkWrite, Note, Plan};
+use milena_crds::restore::Declared;
 use milena_crds::{KafkaCluster, KafkaTopic, names};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -38,7 +40,7 @@ use crate::world::{Handle, State};
 pub use objects::{Objects, Versions};
 pub use roster::Roster;
 
-use inquiries::Inquiries;
+use inquiries::{Inquiries, Wanted};
 use pulse::{Gone, Pulses};
 use statuses::Statuses;
 
@@ -119,11 +121,18 @@ struct Task {
 }
 
 impl Task {
-    /// Asks brokers what elections depend on (rule 8).
+    /// Asks brokers what elections depend on (rules 8 and 13).
     fn inquire(&self) {
         let (processes, wanted) = {
             let state = self.handle.state();
-            (state.roster.processes(), state.controller.wanted_reports())
+            let mut wanted: BTreeMap<i32, Wanted> = BTreeMap::new();
+            for (broker, logs) in state.controller.wanted_reports() {
+                wanted.entry(broker).or_default().logs = logs;
+            }
+            for (broker, states) in state.controller.wanted_recollections() {
+                wanted.entry(broker).or_default().states = states;
+            }
+            (state.roster.processes(), wanted)
         };
         self.inquiries.ask(&self.handle, &processes, wanted);
     }
@@ -142,6 +151,17 @@ impl Task {
         let Some(cluster) = cluster else { return true };
         let (context, handle) = (&self.context, &self.handle);
         let mut wait = self.take_out_annotations(plan.answers).await;
+        if let Some(declared) = plan.restored
+            && let Err(error) = restore::is_over(context, handle, &cluster, declared).await
+        {
+            wait = RETRY;
+            if !error.is_harmless() {
+                let (namespace, name) = &handle.name;
+                tracing::warn!(namespace, name, %error, "the annotation {} stays for now", names::RESTORED);
+            }
+            // It is looked at again after the wait.
+            handle.wake_partitions.notify_one();
+        }
         let writes = plan.chunks.into_iter().zip(versions);
         let writes = writes.map(|(write, version)| carry_out(context, handle, &cluster, write, version));
         let writes = futures::stream::iter(writes).buffer_unordered(AT_ONCE).collect();
@@ -225,6 +245,7 @@ impl Task {
         let (namespace, name) = &self.handle.name;
         let counts = [summary.partitions, summary.offline, under_replicated];
         self.context.metrics.show_partitions(namespace, name, Some(counts));
+        self.context.metrics.show_held(namespace, name, summary.held);
         (self.told, self.told_at, self.hasty) = (summary, now, None);
         self.handle.wake_objects.notify_one();
     }
@@ -339,6 +360,13 @@ pub fn summarize(state: &State) -> Summary {
         missing: summary.missing,
         brokers_in_use: summary.brokers_in_use,
         troubled: state.roster.troubled().iter().map(|(id, offline)| (*id, offline.count())).collect(),
+        held: size(summary.held),
+        awaited: summary.awaited,
+        declared: state
+            .cluster
+            .as_deref()
+            .and_then(|cluster| Declared::of(cluster.metadata.annotations.as_ref()))
+            .is_some(),
         moving: size(summary.moving),
         to_move: size(summary.to_move),
         stuck: summary.stuck,

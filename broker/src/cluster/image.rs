@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use imbl::{HashMap, HashSet, OrdMap};
 use milena_crds::{
-    partition::{Offline, PartitionState},
+    partition::{Offline, PartitionKey, PartitionState},
     settings::Config,
 };
 use uuid::Uuid;
@@ -26,6 +26,11 @@ pub struct ClusterImage {
     /// Ids of all topics that have partition state, those without a name (found missing) included: their data
     /// is kept.
     pub known: HashSet<Uuid>,
+    /// Partitions on which nobody may act until their newest state is put back, for etcd was restored (rule 13). They have
+    /// no state here.
+    pub held: HashSet<PartitionKey>,
+    /// How many partitions there are of which this broker remembers a newer state than it is shown.
+    pub older: usize,
     /// Whether this is what the broker remembered of its former life, because the control plane cannot be reached
     /// (rule 10).
     pub from_memory: bool,

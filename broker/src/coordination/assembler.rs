@@ -7,7 +7,7 @@ use std::{
 };
 
 use milena_crds::{
-    KafkaPartitions, KafkaTopic,
+    KafkaPartitions, KafkaPartitionsSpec, KafkaTopic,
     partition::{PartitionKey, PartitionState},
     settings::Config,
     topic::MAX_PARTITIONS,
@@ -25,6 +25,8 @@ pub struct Assembler {
     states: HashMap<Uuid, BTreeMap<i32, PartitionState>>,
     /// The last content of each KafkaPartitions object, to tell what a new one changes.
     objects: HashMap<String, Texts>,
+    /// The restore of etcd that the KafkaCluster declares.
+    declared: Option<String>,
 }
 
 struct Named {
@@ -35,8 +37,9 @@ struct Named {
 
 #[derive(Default)]
 struct Texts {
-    partitions: BTreeMap<String, String>,
+    spec: KafkaPartitionsSpec,
     deleted: BTreeSet<Uuid>,
+    held: BTreeSet<PartitionKey>,
 }
 
 impl Assembler {
@@ -48,6 +51,19 @@ impl Assembler {
     /// The cluster's id.
     pub fn set_cluster_id(&mut self, id: Arc<str>) {
         self.image.cluster_id = id;
+    }
+
+    /// The restore of etcd that the KafkaCluster declares: nobody acts on what objects say that have not taken note of it.
+    pub fn set_declared(&mut self, declared: Option<String>) {
+        if self.declared == declared {
+            return;
+        }
+        self.declared = declared;
+        let objects: Vec<(String, KafkaPartitionsSpec)> =
+            self.objects.iter().map(|(name, texts)| (name.clone(), texts.spec.clone())).collect();
+        for (name, spec) in objects {
+            self.replace(name, spec);
+        }
     }
 
     /// The settings in the KafkaCluster.
@@ -102,27 +118,37 @@ impl Assembler {
     /// A KafkaPartitions object that was made or changed.
     pub fn apply_partitions(&mut self, object: &KafkaPartitions) {
         let name = object.metadata.name.clone().unwrap_or_default();
-        let deleted = object.spec.deleted.keys().filter_map(|id| Uuid::parse_str(id).ok()).collect();
-        self.replace(name, Texts { partitions: object.spec.partitions.clone(), deleted });
+        self.replace(name, object.spec.clone());
     }
 
     /// A KafkaPartitions object that is gone: nothing is known of its partitions any more.
     pub fn remove_partitions(&mut self, name: &str) {
-        self.replace(name.to_owned(), Texts::default());
+        self.replace(name.to_owned(), KafkaPartitionsSpec::default());
         self.objects.remove(name);
     }
 
-    fn replace(&mut self, name: String, new: Texts) {
+    fn replace(&mut self, name: String, spec: KafkaPartitionsSpec) {
+        let deleted = spec.deleted.keys().filter_map(|id| Uuid::parse_str(id).ok()).collect();
+        let held = spec.not_settled(self.declared.as_deref()).filter_map(|key| key.parse().ok()).collect();
+        let new = Texts { spec, deleted, held };
         let old = self.objects.remove(&name).unwrap_or_default();
         let mut touched = BTreeSet::new();
-        for key in old.partitions.keys().filter(|key| !new.partitions.contains_key(*key)) {
+        for key in old.held.difference(&new.held) {
+            self.image.held.remove(key);
+            touched.insert(key.topic_id);
+        }
+        for key in new.held.difference(&old.held) {
+            self.image.held.insert(*key);
+            touched.insert(key.topic_id);
+        }
+        for key in old.spec.partitions.keys().filter(|key| !new.spec.partitions.contains_key(*key)) {
             if let Some(key) = parse_key(&name, key) {
                 self.forget_state(key);
                 touched.insert(key.topic_id);
             }
         }
-        for (key, text) in new.partitions.iter().filter(|(key, text)| old.partitions.get(*key) != Some(*text))
-        {
+        let same = |key: &String, text: &String| old.spec.partitions.get(key) == Some(text);
+        for (key, text) in new.spec.partitions.iter().filter(|(key, text)| !same(key, text)) {
             let Some(key) = parse_key(&name, key) else { continue };
             match text.parse::<PartitionState>() {
                 Ok(state) => {
@@ -165,12 +191,14 @@ impl Assembler {
             return;
         };
         let count = states.keys().next_back().map_or(0, |last| last + 1);
+        let held = &self.image.held;
+        let acts = |partition| !held.contains(&PartitionKey { topic_id: id, partition });
         let topic = Topic {
             id,
             name: named.name.clone(),
             config: named.config.clone(),
             replicas: named.replicas,
-            partitions: (0..count).map(|index| states.get(&index).cloned()).collect(),
+            partitions: (0..count).map(|index| states.get(&index).filter(|_| acts(index)).cloned()).collect(),
         };
         if self.image.topic_by_id(id).map(AsRef::as_ref) != Some(&topic) {
             self.image.put_topic(Arc::new(topic));

@@ -8,7 +8,12 @@ use std::{
 
 use futures::future::BoxFuture;
 use kafka_protocol::ResponseError;
-use milena_crds::{elections::Wish, moves::Moves, partition::PartitionKey, settings::Config};
+use milena_crds::{
+    elections::Wish,
+    moves::Moves,
+    partition::{PartitionKey, PartitionState},
+    settings::Config,
+};
 use milena_replication::{Change, Outcome};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -50,6 +55,11 @@ pub trait Coordination: Send + Sync {
     /// Says which partitions a broker cannot serve, because their log directory is out of service or their logs cannot
     /// be opened: others may lead them.
     fn cannot_serve(&self, broker: i32, partitions: BTreeSet<PartitionKey>);
+
+    /// The newest state of a partition that this broker has seen and acted on, or been about to (rule 13).
+    fn remembered(&self, key: &PartitionKey) -> Option<PartitionState> {
+        self.image().borrow().topic_by_id(key.topic_id)?.partition(key.partition).cloned()
+    }
 
     /// Whether the newest state that was seen is where the next start finds it; where not, a stop is not in order
     /// (rule 13).

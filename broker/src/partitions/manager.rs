@@ -140,6 +140,8 @@ impl Manager {
         // Fetches that watch what is gone find out by the new picture.
         moved.iter().for_each(|replica| replica.look_again());
         broker.metrics.show_replicas(broker.id, &broker.view().hosted);
+        let older = broker.view().image.older;
+        broker.metrics.older_states.set(i64::try_from(older).unwrap_or(i64::MAX));
         self.sort_out_leftovers(broker);
         self.tell_what_cannot_be_served(broker);
     }
@@ -439,7 +441,7 @@ fn lead(hosted: &Hosted, topic: &Topic, from_memory: bool) {
         match topic.partition(*index) {
             Some(state) => replica.act_on(state, source),
             // What the control plane shows is older than what this broker has acted on (rule 13).
-            None => replica.stand_down(),
+            None => replica.suspend(),
         }
     }
 }

@@ -274,12 +274,20 @@ impl Partition {
     }
 
     /// Stops leading, whoever leads instead.
-    pub(super) fn stand_down(&self) {
-        self.inner.lock().replica.stand_down();
+    pub(super) fn suspend(&self) {
+        self.inner.lock().replica.suspend();
         if self.leads.swap(false, Ordering::AcqRel) {
             warn!(partition = %self.name(), "no longer led from here: its state is not known any more");
         }
         self.look_again();
+    }
+
+    /// Refuses every leader epoch up to `known` from now on, and answers up to which (rule 13).
+    pub fn freeze(&self, known: i32) -> i32 {
+        let refuses = self.inner.lock().replica.freeze(known);
+        self.leads.store(false, Ordering::Release);
+        self.look_again();
+        refuses
     }
 
     /// Neither leads nor serves from here on, and gives its log back: for a clean stop or a deletion.

@@ -5,7 +5,7 @@
 use std::{io, net::SocketAddr, sync::Arc, task::Poll, time::Duration};
 
 use futures::{FutureExt, poll};
-use milena_crds::inquiry;
+use milena_crds::{inquiry, recall};
 use milena_protocol::ResponseFrame;
 use parking_lot::Mutex;
 use tokio::{
@@ -111,10 +111,10 @@ async fn take(
 ) -> io::Result<()> {
     if !api::is_produce(&frame.bytes) {
         drain(stream, broker, pipeline).await?;
-        return match inquiry::is_question(&frame.bytes) {
-            true => answer_inquiry(stream, broker, &frame.bytes).await,
-            false => answer(stream, peer, broker, frame).await,
-        };
+        if inquiry::is_question(&frame.bytes) || recall::is_question(&frame.bytes) {
+            return answer_inquiry(stream, broker, &frame.bytes).await;
+        }
+        return answer(stream, peer, broker, frame).await;
     }
     let mut reply = api::answer(broker, peer, frame.bytes, frame.buffer);
     match poll!(&mut reply) {
@@ -160,7 +160,7 @@ async fn answer(stream: &TcpStream, peer: &Arc<Peer>, broker: &Arc<Broker>, fram
     send_reply(stream, broker, reply).await
 }
 
-/// Answers an operator that asks how far this broker's logs go.
+/// Answers an operator that asks how far this broker's logs go, or what it remembers.
 async fn answer_inquiry(stream: &TcpStream, broker: &Broker, question: &[u8]) -> io::Result<()> {
     let answer = reports::answer(broker, question);
     write_plain(stream, &answer.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?).await

@@ -33,12 +33,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 
 {{/* What the operator may do in a namespace that it watches. */}}
 {{- define "milena.rules" -}}
-# What users write. Only the status is the operator's.
+# What users write. The operator's are the status, and the end of requests in annotations.
 - apiGroups: [milena.dev]
   resources: [kafkaclusters, kafkatopics]
   verbs: [get, list, watch]
 - apiGroups: [milena.dev]
   resources: [kafkaclusters/status, kafkatopics/status]
+  verbs: [patch]
+# The annotation that declares a restored backup of etcd goes once that is dealt with.
+- apiGroups: [milena.dev]
+  resources: [kafkaclusters]
   verbs: [patch]
 - apiGroups: [milena.dev]
   resources: [kafkapartitions]

@@ -8,7 +8,7 @@ use kube::runtime::events::EventType;
 use kube::{Resource as _, ResourceExt as _};
 use milena_crds::cluster::{KafkaClusterStatus, ListenerStatus, MissingTopic};
 use milena_crds::{KafkaCluster, names};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -25,6 +25,8 @@ use crate::world::Handle;
 const READY: &str = "Ready";
 /// Whether brokers can use all of their log directories.
 const LOG_DIRECTORIES: &str = "LogDirectories";
+/// Whether every partition has its newest state, after etcd was restored.
+const RESTORED: &str = "Restored";
 
 /// What the partitions' task knows that the status of the cluster tells.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,6 +45,12 @@ pub struct Summary {
     pub brokers_in_use: i32,
     /// Brokers that cannot serve some of their partitions, with how many that are, where that can be told.
     pub troubled: BTreeMap<i32, Option<usize>>,
+    /// Partitions on whose state nobody acts since etcd was restored.
+    pub held: i32,
+    /// Brokers that are waited for there.
+    pub awaited: BTreeSet<i32>,
+    /// A restore of etcd is declared.
+    pub declared: bool,
     /// Partitions that move.
     pub moving: i32,
     /// Replicas that are still to leave a broker.
@@ -150,6 +158,14 @@ fn judge(
             Some(_) => no("BrokersNotReady", message),
         };
     }
+    if summary.held > 0 {
+        let message = format!(
+            "etcd was restored from a backup, and {} partitions have no leader until their newest state is put back: see \
+             the condition {RESTORED}",
+            summary.held
+        );
+        return no("Restoring", message);
+    }
     if summary.offline > 0 {
         let message = format!(
             "{} partitions have no leader; see which topics are not ready: kubectl get kafkatopics",
@@ -199,7 +215,10 @@ fn status(
     let bootstrap = format!("{}.{namespace}.svc:{}", names::bootstrap_service(&name), names::KAFKA_PORT);
     let id = cluster.uid().and_then(|uid| Uuid::parse_str(&uid).ok());
     KafkaClusterStatus {
-        conditions: iter::once(ready(cluster, verdict)).chain(trouble(cluster, &summary.troubled)).collect(),
+        conditions: iter::once(ready(cluster, verdict))
+            .chain(trouble(cluster, &summary.troubled))
+            .chain(restored(cluster, &summary))
+            .collect(),
         observed_generation: cluster.metadata.generation,
         brokers: progress.replicas,
         ready_brokers: progress.ready_replicas.unwrap_or(0),
@@ -236,6 +255,29 @@ fn trouble(cluster: &KafkaCluster, troubled: &BTreeMap<i32, Option<usize>>) -> O
         told.collect::<Vec<_>>().join("; ")
     );
     Some(condition(cluster, LOG_DIRECTORIES, "False", "PartitionsNotServed", message))
+}
+
+/// The condition of type Restored, which is there only while partitions wait for their newest state.
+fn restored(cluster: &KafkaCluster, summary: &Summary) -> Option<Condition> {
+    if summary.held == 0 && !summary.declared {
+        return None;
+    }
+    let ids: Vec<String> = summary.awaited.iter().map(ToString::to_string).collect();
+    let (held, ids) = (summary.held, ids.join(","));
+    let (reason, message) = match ids.is_empty() {
+        true => ("PuttingBack", format!("the newest state of {held} partitions is about to be put back")),
+        false => {
+            let name = cluster.name_any();
+            let message = format!(
+                "nobody leads {held} partitions until every replica has said which state it remembers; waiting for broker \
+                 {ids}. Start it; or give up what it alone knows: kubectl annotate --overwrite kafkacluster {name} \
+                 {}=\"true without={ids}\"",
+                names::RESTORED
+            );
+            ("WaitingForBrokers", message)
+        }
+    };
+    Some(condition(cluster, RESTORED, "False", reason, message))
 }
 
 /// The time of the transition stays while the status does.

@@ -131,6 +131,11 @@ impl Ghost {
         self.seen[partition].lenient = true;
     }
 
+    /// Whether nothing is promised any more.
+    pub fn is_void(&self, partition: usize) -> bool {
+        self.seen[partition].void
+    }
+
     /// Somebody went on from a restored state.
     pub fn promise_nothing(&mut self, partition: usize) {
         self.seen[partition].void = true;

@@ -1,5 +1,5 @@
 use super::world::*;
-use crate::{Answer, Learned, LogView, Outcome, Refusal, Replica, Role, Source};
+use crate::{Answer, Belief, Learned, LogView, Outcome, Refusal, Replica, Role, Source};
 
 fn at(leader: i32, leader_epoch: i32, partition_epoch: i32) -> milena_crds::partition::PartitionState {
     state(&format!(
@@ -118,4 +118,35 @@ fn an_answer_of_the_store_is_a_state_that_was_seen() {
 fn an_epoch_that_wrote_nothing_is_not_that_of_the_last_record() {
     assert_eq!(FakeLog::of(&[1, 1]).last_epoch(), 1);
     assert_eq!(FakeLog { start: 4, epochs: vec![] }.last_epoch(), -1);
+}
+
+#[test]
+fn who_stops_acting_on_what_it_is_shown_goes_on_where_it_was() {
+    let mut replica = new();
+    learn(&mut replica, 0, 3, 5);
+    let leader = replica.leader_mut().unwrap();
+    let change = leader.propose(0, 1000, |id| if id == 2 { Belief::Dead } else { Belief::Well }).unwrap();
+    assert!(replica.suspend() && replica.leader().is_none() && !replica.suspend());
+    // What it proposed is not forgotten: what comes of it is heard meanwhile.
+    assert!(!replica.answered(&change, Outcome::Unknown));
+    assert_eq!(learn(&mut replica, 0, 3, 5), Learned::Leads);
+    let leader = replica.leader_mut().unwrap();
+    assert!(leader.has_pending_change());
+    assert_eq!(leader.propose(0, 1000, |_| Belief::Well), Some(change), "repeated, never taken back");
+    replica.suspend();
+    assert_eq!(learn(&mut replica, 1, 4, 9), Learned::Follows);
+}
+
+#[test]
+fn who_has_told_what_it_remembers_acts_on_nothing_that_is_not_newer() {
+    let mut replica = new();
+    learn(&mut replica, 0, 3, 5);
+    assert_eq!(replica.freeze(2), 3);
+    assert!(matches!(replica.role(), Role::Idle));
+    assert_eq!(replica.freeze(1), 3, "asked again it answers the same");
+    assert_eq!(learn(&mut replica, 0, 3, 6), Learned::Refused);
+    assert_eq!(replica.freeze(7), 7);
+    assert_eq!(learn(&mut replica, 1, 7, 9), Learned::Refused);
+    assert_eq!(learn(&mut replica, 0, 8, 9), Learned::Leads);
+    assert_eq!(replica.freeze(1), 8);
 }

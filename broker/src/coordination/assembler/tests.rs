@@ -105,3 +105,33 @@ fn unchanged_topics_are_shared_between_pictures() {
     assert!(Arc::ptr_eq(before.topic("other").unwrap(), after.topic("other").unwrap()));
     assert_eq!(after.topic("sample").unwrap().partition(0).unwrap().leader_epoch, 2);
 }
+
+#[test]
+fn what_is_held_has_no_state() {
+    let mut assembler = Assembler::default();
+    assembler.apply_topic(&topic("sample", ID));
+    let mut object = object(&[(&key(ID, 0), STATE), (&key(ID, 1), STATE)], &[]);
+    assembler.apply_partitions(&object);
+    let known = |assembler: &Assembler| {
+        let image = assembler.image();
+        let sample = image.topic("sample").unwrap();
+        let held = image.held.len();
+        (sample.partition(0).is_some(), sample.partition(1).is_some(), sample.partition_count(), held)
+    };
+    assert_eq!(known(&assembler), (true, true, 2, 0));
+    // A restore is declared, and the object has not taken note of it.
+    assembler.set_declared(Some("true".to_owned()));
+    assert_eq!(known(&assembler), (false, false, 2, 2));
+    object.spec.restored = "true".to_owned();
+    object.spec.held = [(key(ID, 1), "declared".to_owned())].into();
+    assembler.apply_partitions(&object);
+    assert_eq!(known(&assembler), (true, false, 2, 1));
+    object.spec.held.clear();
+    assembler.apply_partitions(&object);
+    assembler.set_declared(None);
+    assert_eq!(known(&assembler), (true, true, 2, 0));
+    // One that a broker has reported.
+    object.spec.held = [(key(ID, 0), "broker 2".to_owned())].into();
+    assembler.apply_partitions(&object);
+    assert_eq!(known(&assembler), (false, true, 2, 1));
+}

@@ -173,7 +173,8 @@ impl Store {
             self.put_cluster(spec)?;
         }
         let first_broker = self.first_broker;
-        let cluster = Cluster { config, first_broker, ..Cluster::from(&self.cluster) };
+        // Objects and logs lie in one directory: there is no older copy of the one beside the other.
+        let cluster = Cluster { config, first_broker, restored: None, ..Cluster::from(&self.cluster) };
         self.assembler.set_settings(&cluster.config);
         self.controller.apply_cluster(Some(cluster));
         Ok(())
@@ -408,7 +409,8 @@ impl Store {
 
     fn show_cluster(&mut self) {
         self.assembler.set_settings(&self.cluster.spec.config);
-        self.controller.apply_cluster(Some(Cluster::from(&self.cluster)));
+        let cluster = Cluster { restored: None, ..Cluster::from(&self.cluster) };
+        self.controller.apply_cluster(Some(cluster));
     }
 
     fn show_topic(&mut self, object: Arc<KafkaTopic>) {

@@ -14,7 +14,13 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{lease::Registered, memory::Memory, picture::Picture, place::Place, watches};
+use super::{
+    lease::{Registered, Reporter},
+    memory::Memory,
+    picture::Picture,
+    place::Place,
+    watches,
+};
 use crate::cluster::ClusterImage;
 
 /// A start waits so long for the API server before it goes by what is remembered.
@@ -34,6 +40,8 @@ pub struct Follower {
     pub memory: Memory,
     /// Where pictures are shown.
     pub images: watch::Sender<Arc<ClusterImage>>,
+    /// Told of what was shown and is older than what is remembered.
+    pub reporter: Reporter,
     /// Told once the first picture is shown.
     pub first: Option<oneshot::Sender<()>>,
 }
@@ -42,7 +50,8 @@ impl Follower {
     /// Follows for ever.
     pub async fn run(mut self, client: Client, place: Place, mut registered: watch::Receiver<Registered>) {
         let begun = Instant::now();
-        let mut changes = watches::changes(&client, &place).ready_chunks(BATCH);
+        let restored = registered.clone();
+        let mut changes = watches::changes(&client, &place, restored).ready_chunks(BATCH);
         let mut seen: Option<Arc<ClusterImage>> = None;
         let (mut patient, mut registering) = (true, true);
         let behind = self.memory.behind();
@@ -80,6 +89,7 @@ impl Follower {
             let image = self.picture.image();
             if again || seen.as_ref().is_none_or(|seen| differ(seen, &image)) {
                 let shown = block_in_place(|| self.memory.remember(&image));
+                self.reporter.compared(self.memory.older());
                 self.show(shown);
                 seen = Some(image);
                 sleep(GATHER).await;
@@ -124,6 +134,7 @@ fn differ(one: &ClusterImage, other: &ClusterImage) -> bool {
         && one.brokers.ptr_eq(&other.brokers)
         && one.deleted.ptr_eq(&other.deleted)
         && one.known.ptr_eq(&other.known)
+        && one.held.ptr_eq(&other.held)
         && Arc::ptr_eq(&one.settings, &other.settings)
         && one.cluster_id == other.cluster_id)
 }

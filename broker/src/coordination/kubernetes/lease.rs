@@ -39,6 +39,24 @@ pub struct Registered {
     pub epoch: Option<i32>,
     /// Whether the last attempt to write the Lease succeeded.
     pub reachable: bool,
+    /// How often the API server showed an older version of the Lease than before: etcd was restored.
+    pub restores: u32,
+}
+
+/// Tells the operator, by the Lease, what this broker was shown and is older than what it remembers.
+pub struct Reporter(watch::Sender<Wish>);
+
+impl Reporter {
+    /// What was shown was compared with what is remembered: `older` is of these partitions. Before that was done once
+    /// the Lease is not taken, so that nobody elects a broker before it has told.
+    pub fn compared(&self, older: Offline) {
+        self.0.send_if_modified(|wish| {
+            let new = Wish { older, compared: true, ..wish.clone() };
+            let changed = *wish != new;
+            *wish = new;
+            changed
+        });
+    }
 }
 
 /// The running registration. Dropped, it leaves the Lease to expire.
@@ -70,6 +88,11 @@ impl Registration {
     /// What is known of the registration, and a signal at each change.
     pub fn state(&self) -> watch::Receiver<Registered> {
         self.state.clone()
+    }
+
+    /// Who tells the operator of older states.
+    pub fn reporter(&self) -> Reporter {
+        Reporter(self.wish.clone())
     }
 
     /// Tells the operator that this broker wants to be rid of its leadership.
@@ -128,6 +151,9 @@ struct Keeper {
     /// A Lease of a process that took this life's place, and when it was first seen like that.
     rival: Option<(Lease, Instant)>,
     outage: Outage,
+    /// The highest resourceVersion of the Lease, and how often a lower one came after it.
+    version: u64,
+    restores: u32,
 }
 
 impl Keeper {
@@ -142,6 +168,8 @@ impl Keeper {
             held: None,
             rival: None,
             outage: Outage::default(),
+            version: 0,
+            restores: 0,
         }
     }
 
@@ -156,6 +184,9 @@ impl Keeper {
             let wish = wishes.borrow_and_update().clone();
             if wish.phase == Phase::Stopped {
                 return self.release().await;
+            }
+            if !wish.compared {
+                continue;
             }
             let done = timeout(ATTEMPT, self.keep(&wish)).await;
             self.note(done.unwrap_or(Err(Failure::Silent)));
@@ -183,7 +214,7 @@ impl Keeper {
         }
         self.states.send_if_modified(|state| {
             let epoch = if reachable { Some(self.remembered) } else { state.epoch };
-            let new = Registered { epoch, reachable };
+            let new = Registered { epoch, reachable, restores: self.restores };
             std::mem::replace(state, new) != new
         });
     }
@@ -207,6 +238,7 @@ impl Keeper {
             let epoch = registered.unwrap_or_else(|| next_epoch(None, self.remembered));
             return self.create(epoch, wish).await;
         };
+        self.look_at_version(&lease);
         let epoch = match (self.life.holder(&lease), registered) {
             (Holder::Me, _) => epoch(&lease),
             (Holder::Other { identity, epoch }, Some(mine))
@@ -248,7 +280,22 @@ impl Keeper {
         Ok(())
     }
 
+    /// An API server's versions rise: where a Lease has a lower one than before, it is that of a restored backup.
+    fn look_at_version(&mut self, lease: &Lease) {
+        let version = lease.metadata.resource_version.as_deref().and_then(|text| text.parse::<u64>().ok());
+        let Some(version) = version else { return };
+        if version < self.version {
+            error!(
+                lease = self.life.place.pod,
+                "the API server has gone back in time: etcd was restored from a backup. Everything is listed anew"
+            );
+            self.restores = self.restores.saturating_add(1);
+        }
+        self.version = version;
+    }
+
     fn wrote(&mut self, lease: Lease) {
+        self.look_at_version(&lease);
         let epoch = epoch(&lease);
         if self.held.is_none() && self.states.borrow().epoch != Some(epoch) {
             info!(lease = self.life.place.pod, broker_epoch = epoch, generation = %self.life.generation, "registered");

@@ -16,8 +16,9 @@ use std::{
     },
 };
 
+use arc_swap::ArcSwap;
 use imbl::ordmap::DiffItem;
-use milena_crds::partition::{Generation, PartitionState};
+use milena_crds::partition::{Generation, Offline, PartitionKey, PartitionState};
 use tracing::{error, info};
 use uuid::Uuid;
 
@@ -44,6 +45,8 @@ pub struct Memory {
     outage: Outage,
     /// Partitions of which an older state was shown, for the log.
     refused: BTreeSet<(Uuid, usize)>,
+    /// What is remembered, for who answers the operator.
+    shared: Arc<ArcSwap<ClusterImage>>,
 }
 
 impl Memory {
@@ -65,10 +68,12 @@ impl Memory {
             behind: Arc::default(),
             outage: Outage::default(),
             refused: BTreeSet::new(),
+            shared: Arc::default(),
         };
         for record in content.records {
             memory.replay(record);
         }
+        memory.shared.store(Arc::new(memory.image.clone()));
         Ok(memory)
     }
 
@@ -108,6 +113,19 @@ impl Memory {
             image.from_memory = true;
             Arc::new(image)
         })
+    }
+
+    /// What is remembered: of each partition the newest state ever seen.
+    pub fn shared(&self) -> Arc<ArcSwap<ClusterImage>> {
+        self.shared.clone()
+    }
+
+    /// Partitions of which something newer is remembered than was shown last.
+    pub fn older(&self) -> Offline {
+        let key = |(id, index): &(Uuid, usize)| {
+            Some(PartitionKey { topic_id: *id, partition: i32::try_from(*index).ok()? })
+        };
+        Offline::named(self.refused.iter().filter_map(key).collect())
     }
 
     /// Whether something is not on the disk since an attempt failed: it is to be tried again. Until then the next start
@@ -158,7 +176,10 @@ impl Memory {
                 DiffItem::Update { old: (_, old), new: (_, new) } => {
                     topics.push((Some(old.clone()).filter(|old| old.id == new.id), new.clone()));
                 }
-                DiffItem::Remove(_, old) => records.push(Record::TopicGone { id: old.id }),
+                DiffItem::Remove(_, old) => {
+                    self.refused.retain(|(id, _)| *id != old.id);
+                    records.push(Record::TopicGone { id: old.id });
+                }
             }
         }
         let mut remembered = seen.clone();
@@ -178,9 +199,11 @@ impl Memory {
                 }
             }
         }
+        shown.older = self.refused.len();
         self.missed = !self.write(&remembered, &records, durable);
         self.show_whether_behind();
         if !self.missed {
+            self.shared.store(Arc::new(remembered.clone()));
             self.image = remembered;
             return Arc::new(shown);
         }
@@ -212,7 +235,7 @@ impl Memory {
         let mut newest = new.clone();
         for (partition, old) in newest.partitions.iter_mut().zip(old.iter().flat_map(|old| &old.partitions)) {
             let Some(old) = old else { continue };
-            if partition.as_ref().is_none_or(|new| is_older(new, old)) {
+            if partition.as_ref().is_none_or(|new| !new.is_successor_of(old)) {
                 *partition = Some(old.clone());
             }
         }
@@ -230,8 +253,8 @@ impl Memory {
             {
                 error!(
                     topic = %new.name, partition = index, shown = %older, remembered = %newest,
-                    "an older state of a partition than this broker has seen: nothing is done there until a newer one \
-                     comes. Was etcd restored from a backup?"
+                    "an older state of a partition than this broker has seen: nothing is done there until the operator, \
+                     which is told, has put the newest one back. Was etcd restored from a backup?"
                 );
             }
         }
@@ -282,11 +305,6 @@ fn everything(image: &ClusterImage, epoch: i32) -> impl Iterator<Item = Record> 
     let brokers = image.brokers.iter().map(|(id, broker)| Record::of_broker(*id, broker));
     let topics = image.topics.values().map(|topic| Record::of_topic(topic));
     [Record::BrokerEpoch { epoch }, Record::cluster(image)].into_iter().chain(brokers).chain(topics)
-}
-
-/// Whether a state was superseded by the other.
-fn is_older(state: &PartitionState, other: &PartitionState) -> bool {
-    (state.leader_epoch, state.partition_epoch) < (other.leader_epoch, other.partition_epoch)
 }
 
 #[cfg(test)]

@@ -26,13 +26,14 @@ use std::{
     },
 };
 
+use arc_swap::ArcSwap;
 use futures::{FutureExt as _, future::BoxFuture};
 use kafka_protocol::ResponseError;
 use kube::{Client, Config};
 use milena_crds::{
     elections::Wish,
     moves::Moves,
-    partition::{Generation, Offline, PartitionKey},
+    partition::{Generation, Offline, PartitionKey, PartitionState},
 };
 use milena_replication::Outcome;
 use parking_lot::RwLock;
@@ -84,6 +85,8 @@ pub struct Kubernetes {
     registration: Registration,
     /// Whether what was seen last is not on the disk.
     forgetful: Arc<AtomicBool>,
+    /// What is remembered.
+    remembered: Arc<ArcSwap<ClusterImage>>,
     /// Ends with this.
     _follower: JoinSet<()>,
 }
@@ -104,7 +107,7 @@ impl Kubernetes {
         let client = Client::try_from(config.clone())?;
         let memory = Memory::open(data_dir.join(MEMORY), place.broker, generation)?;
         let life = Life { identity: lease::identity(&place.pod), place: place.clone(), generation };
-        let forgetful = memory.behind();
+        let (forgetful, remembered) = (memory.behind(), memory.shared());
         let registration = Registration::start(config, life, memory.broker_epoch())?;
         let index = Arc::new(RwLock::default());
         let topics =
@@ -114,11 +117,12 @@ impl Kubernetes {
         let objects = Arc::new(RwLock::default());
         let isr = Isr::new(client.clone(), &place.namespace, Arc::clone(&objects));
         let picture = Picture::new(place.clone(), index, objects);
-        let follower = Follower { picture, memory, images, first: Some(first) };
+        let reporter = registration.reporter();
+        let follower = Follower { picture, memory, images, reporter, first: Some(first) };
         let mut tasks = JoinSet::new();
         tasks.spawn(follower.run(client, place, registration.state()));
         seen.await.map_err(|_| StartError::Ended)?;
-        Ok(Kubernetes { images: shown, topics, isr, registration, forgetful, _follower: tasks })
+        Ok(Kubernetes { images: shown, topics, isr, registration, forgetful, remembered, _follower: tasks })
     }
 
     /// The broker epoch and whether the API server is reached, and a signal at each change.
@@ -204,6 +208,10 @@ impl Coordination for Kubernetes {
             self.topics.elect(topic, &wishes).await
         }
         .boxed()
+    }
+
+    fn remembered(&self, key: &PartitionKey) -> Option<PartitionState> {
+        self.remembered.load().topic_by_id(key.topic_id)?.partition(key.partition).cloned()
     }
 
     fn is_remembered(&self) -> bool {

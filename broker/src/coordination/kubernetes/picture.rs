@@ -8,7 +8,7 @@ use milena_controller::{
     Liveness,
     lease::{Instant, Leases, Sight, Verdict},
 };
-use milena_crds::{KafkaCluster, KafkaTopic, names};
+use milena_crds::{KafkaCluster, KafkaTopic, names, restore::Declared};
 use parking_lot::RwLock;
 use uuid::Uuid;
 
@@ -164,6 +164,8 @@ impl Picture {
             self.assembler.set_cluster_id(Arc::from(names::kafka_uuid(id)));
         }
         self.assembler.set_settings(&cluster.spec.config);
+        let declared = Declared::of(cluster.metadata.annotations.as_ref());
+        self.assembler.set_declared(declared.map(|declared| declared.id));
         self.wanted = Some(cluster.spec.brokers);
         self.unjudged = true;
     }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use milena_crds::{names, partition::Generation};
+use milena_crds::{
+    names,
+    partition::{Generation, Offline},
+};
 
 use super::lease::record::{Phase, Wish};
 use crate::cli::KubernetesArgs;
@@ -60,8 +63,8 @@ impl Place {
     }
 
     /// Annotations of the broker's Lease. None of a value takes an annotation of a former life away.
-    pub fn annotations(&self, generation: Generation, wish: &Wish) -> [(&'static str, Option<String>); 8] {
-        let offline = (!wish.offline.is_empty()).then(|| wish.offline.to_string());
+    pub fn annotations(&self, generation: Generation, wish: &Wish) -> [(&'static str, Option<String>); 9] {
+        let named = |partitions: &Offline| (!partitions.is_empty()).then(|| partitions.to_string());
         [
             (names::ENDPOINT, Some(format!("{}:{}", self.host(), names::KAFKA_PORT))),
             (names::POD_IP, self.pod_ip.clone()),
@@ -69,7 +72,8 @@ impl Place {
             (names::LOG_GENERATION, Some(generation.to_string())),
             (names::BROKER_VERSION, Some(env!("CARGO_PKG_VERSION").to_owned())),
             (names::DRAINING, (wish.phase != Phase::Serving).then(|| "true".to_owned())),
-            (names::OFFLINE_PARTITIONS, offline),
+            (names::OFFLINE_PARTITIONS, named(&wish.offline)),
+            (names::OLDER_STATES, named(&wish.older)),
             (names::BELIEVED_DEAD, None),
         ]
     }

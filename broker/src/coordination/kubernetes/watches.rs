@@ -26,6 +26,7 @@ use serde::de::DeserializeOwned;
 use tracing::{debug, info, warn};
 
 use super::{
+    lease::Registered,
     outage::{Outage, causes},
     place::Place,
 };
@@ -59,23 +60,33 @@ pub enum Of<K> {
     Broken,
 }
 
-/// All changes of a cluster's objects, for ever.
-pub fn changes(client: &Client, place: &Place) -> impl Stream<Item = Change> + Send + Unpin + use<> {
+/// All changes of a cluster's objects, for ever. `registered` tells when the API server goes back in time: watches know
+/// nothing of it, and would wait for versions that are long to come.
+pub fn changes(
+    client: &Client,
+    place: &Place,
+    registered: tokio::sync::watch::Receiver<Registered>,
+) -> impl Stream<Item = Change> + Send + Unpin + use<> {
     let of_cluster = || Config::default().fields(&format!("spec.cluster={}", place.cluster));
     let itself = Config::default().fields(&format!("metadata.name={}", place.cluster));
     let labelled = Config::default().labels(&format!("{}={}", names::CLUSTER, place.cluster));
     let namespace = place.namespace.as_str();
     let streams: [BoxStream<'static, Change>; 4] = [
-        follow(client, namespace, itself).map(Change::Cluster).boxed(),
-        follow(client, namespace, labelled).map(Change::Lease).boxed(),
-        follow(client, namespace, of_cluster()).map(Change::Partitions).boxed(),
-        follow(client, namespace, of_cluster()).map(Change::Topic).boxed(),
+        follow(client, namespace, itself, &registered).map(Change::Cluster).boxed(),
+        follow(client, namespace, labelled, &registered).map(Change::Lease).boxed(),
+        follow(client, namespace, of_cluster(), &registered).map(Change::Partitions).boxed(),
+        follow(client, namespace, of_cluster(), &registered).map(Change::Topic).boxed(),
     ];
     stream::select_all(streams)
 }
 
 /// One watch. An object that does not fit its type is left out, and hides no other.
-fn follow<K>(client: &Client, namespace: &str, config: Config) -> impl Stream<Item = Of<K>> + Send + use<K>
+fn follow<K>(
+    client: &Client,
+    namespace: &str,
+    config: Config,
+    registered: &tokio::sync::watch::Receiver<Registered>,
+) -> impl Stream<Item = Of<K>> + Send + use<K>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
         + Clone
@@ -87,9 +98,21 @@ where
 {
     let api: Api<DeserializeGuard<K>> = Api::namespaced(client.clone(), namespace);
     let mut objects = Objects::<K>::new();
-    watcher(api, config.timeout(WATCH_SECONDS))
-        .backoff(Patience::default())
-        .flat_map(move |event| stream::iter(objects.take(event)))
+    let config = config.timeout(WATCH_SECONDS);
+    let registered = registered.clone();
+    // One watch after the other: each begins with a list, and ends when the API server went back in time.
+    let watches = stream::repeat_with(move || {
+        let mut registered = registered.clone();
+        let restores = registered.borrow().restores;
+        let restored = async move {
+            if registered.wait_for(|now| now.restores != restores).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let watch = watcher(api.clone(), config.clone()).backoff(Patience::default());
+        watch.take_until(Box::pin(restored))
+    });
+    watches.flatten().flat_map(move |event| stream::iter(objects.take(event)))
 }
 
 /// The names of one kind's objects, so that a new list shows which are gone.

@@ -47,6 +47,10 @@ pub struct Wish {
     pub phase: Phase,
     /// Partitions that others are to lead.
     pub offline: Offline,
+    /// Partitions of which it remembers a newer state than it is shown.
+    pub older: Offline,
+    /// What it is shown was compared with what it remembers.
+    pub compared: bool,
 }
 
 /// Whose a Lease is, from the view of one life.

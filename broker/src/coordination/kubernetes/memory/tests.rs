@@ -101,6 +101,32 @@ fn an_older_state_is_not_acted_on_until_a_newer_one_comes() {
 }
 
 #[test]
+fn what_is_older_is_told_until_a_newer_state_comes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut memory = open(&dir);
+    let id = Uuid::from_u128(1);
+    let key = PartitionKey { topic_id: id, partition: 0 };
+    memory.remember(&image(&[topic(1, "a", &[Some(state(5, 8)), Some(state(1, 1))])]));
+    assert!(memory.older().is_empty());
+    // A higher leader epoch alone is no sign of a newer state: somebody went on from an older one.
+    for (leader_epoch, partition_epoch) in [(5, 7), (6, 7), (6, 8), (4, 9)] {
+        let shown =
+            memory.remember(&image(&[topic(1, "a", &[Some(state(leader_epoch, partition_epoch)), None])]));
+        assert_eq!((shown.older, memory.older()), (1, Offline::named([key].into())));
+    }
+    // While it is held there is nothing to be shown, and nothing is forgotten.
+    let shown = memory.remember(&image(&[topic(1, "a", &[None, None])]));
+    assert_eq!((shown.older, shown.topic("a").unwrap().partition(0)), (1, None));
+    let remembered = memory.shared().load().topic_by_id(id).unwrap().partition(0).cloned();
+    assert_eq!(remembered, Some(state(5, 8)));
+    let shown = memory.remember(&image(&[topic(1, "a", &[Some(state(6, 9)), Some(state(1, 2))])]));
+    assert!(shown.older == 0 && memory.older().is_empty());
+    memory.remember(&image(&[topic(1, "a", &[Some(state(1, 1)), None])]));
+    memory.remember(&image(&[]));
+    assert!(memory.older().is_empty(), "the topic is gone");
+}
+
+#[test]
 fn a_topic_made_anew_under_an_old_name_begins_anew() {
     let dir = tempfile::tempdir().unwrap();
     let mut memory = open(&dir);

@@ -183,11 +183,18 @@ impl Controller {
             (last.chunk, together)
         });
         let runs = writes.room().assign(new, last);
+        // Who adopts data may adopt more than the objects know of: what brokers remember counts (rule 13).
+        let adopts =
+            object.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(names::TOPIC_ID));
         let mut placed = placed.into_iter();
         for (chunk, run) in runs {
             for partition in run {
                 let Some(replicas) = placed.next() else { break };
-                self.begin(PartitionKey { topic_id: id, partition }, replicas, chunk, writes);
+                let key = PartitionKey { topic_id: id, partition };
+                self.begin(key, replicas, chunk, writes);
+                if adopts {
+                    writes.object(chunk).held.insert(key.to_string(), "adopted".to_owned());
+                }
             }
         }
         Created::Some

@@ -53,7 +53,7 @@ impl Follower {
         let restored = registered.clone();
         let mut changes = watches::changes(&client, &place, restored).ready_chunks(BATCH);
         let mut seen: Option<Arc<ClusterImage>> = None;
-        let (mut patient, mut registering) = (true, true);
+        let (mut patient, mut registering, mut restores) = (true, true, 0);
         let behind = self.memory.behind();
         let mut retry = interval(RETRY);
         retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -75,7 +75,11 @@ impl Follower {
                     self.resume();
                 }
                 changed = registered.changed(), if registering => {
-                    let epoch = registered.borrow_and_update().epoch;
+                    let Registered { epoch, restores: now, .. } = *registered.borrow_and_update();
+                    if std::mem::replace(&mut restores, now) != now {
+                        self.picture.list_anew();
+                        seen = None;
+                    }
                     if let Some(epoch) = epoch {
                         block_in_place(|| self.memory.remember_epoch(epoch));
                     }
@@ -89,7 +93,7 @@ impl Follower {
             let image = self.picture.image();
             if again || seen.as_ref().is_none_or(|seen| differ(seen, &image)) {
                 let shown = block_in_place(|| self.memory.remember(&image));
-                self.reporter.compared(self.memory.older());
+                self.reporter.compared(self.memory.older(), restores);
                 self.show(shown);
                 seen = Some(image);
                 sleep(GATHER).await;

@@ -47,11 +47,11 @@ pub struct Registered {
 pub struct Reporter(watch::Sender<Wish>);
 
 impl Reporter {
-    /// What was shown was compared with what is remembered: `older` is of these partitions. Before that was done once
-    /// the Lease is not taken, so that nobody elects a broker before it has told.
-    pub fn compared(&self, older: Offline) {
+    /// What was shown, after so many restores, was compared with what is remembered: `older` is of these partitions.
+    /// Before that the Lease is neither taken nor renewed, so that nobody elects a broker before it has told.
+    pub fn compared(&self, older: Offline, restores: u32) {
         self.0.send_if_modified(|wish| {
-            let new = Wish { older, compared: true, ..wish.clone() };
+            let new = Wish { older, compared: Some(restores), ..wish.clone() };
             let changed = *wish != new;
             *wish = new;
             changed
@@ -132,6 +132,10 @@ enum Failure {
     Api(#[from] kube::Error),
     #[error("the API server does not answer within {ATTEMPT:?}")]
     Silent,
+    #[error(
+        "the API server has gone back in time: etcd was restored from a backup. Everything is listed anew"
+    )]
+    BackInTime,
     #[error("there is no KafkaCluster of that name")]
     NoCluster,
     #[error("another process, {0}, holds the Lease of this broker in a later broker epoch")]
@@ -185,7 +189,7 @@ impl Keeper {
             if wish.phase == Phase::Stopped {
                 return self.release().await;
             }
-            if !wish.compared {
+            if wish.compared != Some(self.restores) {
                 continue;
             }
             let done = timeout(ATTEMPT, self.keep(&wish)).await;
@@ -202,6 +206,7 @@ impl Keeper {
                     info!(?outage, "the Lease is renewed again");
                 }
             }
+            Err(failure @ Failure::BackInTime) => error!(lease = self.life.place.pod, "{failure}"),
             Err(failure) if !self.outage.begins() => {
                 tracing::debug!(%failure, "the Lease still cannot be renewed")
             }
@@ -238,7 +243,9 @@ impl Keeper {
             let epoch = registered.unwrap_or_else(|| next_epoch(None, self.remembered));
             return self.create(epoch, wish).await;
         };
-        self.look_at_version(&lease);
+        if self.look_at_version(&lease) {
+            return Err(Failure::BackInTime);
+        }
         let epoch = match (self.life.holder(&lease), registered) {
             (Holder::Me, _) => epoch(&lease),
             (Holder::Other { identity, epoch }, Some(mine))
@@ -281,21 +288,19 @@ impl Keeper {
     }
 
     /// An API server's versions rise: where a Lease has a lower one than before, it is that of a restored backup.
-    fn look_at_version(&mut self, lease: &Lease) {
+    fn look_at_version(&mut self, lease: &Lease) -> bool {
         let version = lease.metadata.resource_version.as_deref().and_then(|text| text.parse::<u64>().ok());
-        let Some(version) = version else { return };
-        if version < self.version {
-            error!(
-                lease = self.life.place.pod,
-                "the API server has gone back in time: etcd was restored from a backup. Everything is listed anew"
-            );
-            self.restores = self.restores.saturating_add(1);
-        }
+        let Some(version) = version else { return false };
+        let back = version < self.version;
         self.version = version;
+        self.restores = self.restores.saturating_add(u32::from(back));
+        back
     }
 
     fn wrote(&mut self, lease: Lease) {
-        self.look_at_version(&lease);
+        if self.look_at_version(&lease) {
+            error!(lease = self.life.place.pod, "{}", Failure::BackInTime);
+        }
         let epoch = epoch(&lease);
         if self.held.is_none() && self.states.borrow().epoch != Some(epoch) {
             info!(lease = self.life.place.pod, broker_epoch = epoch, generation = %self.life.generation, "registered");

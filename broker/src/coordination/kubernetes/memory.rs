@@ -17,7 +17,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use imbl::ordmap::DiffItem;
+use imbl::{HashMap, ordmap::DiffItem};
 use milena_crds::partition::{Generation, Offline, PartitionKey, PartitionState};
 use tracing::{error, info};
 use uuid::Uuid;
@@ -33,6 +33,8 @@ pub struct Memory {
     broker: i32,
     /// What is remembered: of each partition the newest state ever seen.
     image: ClusterImage,
+    /// Topics with replicas here that went without their deletion being recorded: somebody may adopt them (rule 12).
+    missing: HashMap<Uuid, Arc<Topic>>,
     broker_epoch: i32,
     resumable: bool,
     file: File,
@@ -46,7 +48,22 @@ pub struct Memory {
     /// Partitions of which an older state was shown, for the log.
     refused: BTreeSet<(Uuid, usize)>,
     /// What is remembered, for who answers the operator.
-    shared: Arc<ArcSwap<ClusterImage>>,
+    shared: Arc<ArcSwap<Remembered>>,
+}
+
+/// What is remembered, at one moment.
+#[derive(Default)]
+pub struct Remembered {
+    image: ClusterImage,
+    missing: HashMap<Uuid, Arc<Topic>>,
+}
+
+impl Remembered {
+    /// The newest state ever seen of a partition.
+    pub fn state(&self, key: &PartitionKey) -> Option<&PartitionState> {
+        let topic = self.image.topic_by_id(key.topic_id).or_else(|| self.missing.get(&key.topic_id))?;
+        topic.partition(key.partition)
+    }
 }
 
 impl Memory {
@@ -59,6 +76,7 @@ impl Memory {
         let mut memory = Memory {
             broker,
             image: ClusterImage::default(),
+            missing: HashMap::new(),
             broker_epoch: 0,
             // A log that may have lost records asks the API server itself (rule 3).
             resumable: content.generation == Some(generation),
@@ -73,7 +91,7 @@ impl Memory {
         for record in content.records {
             memory.replay(record);
         }
-        memory.shared.store(Arc::new(memory.image.clone()));
+        memory.share();
         Ok(memory)
     }
 
@@ -93,10 +111,20 @@ impl Memory {
             }
             Record::Topic { .. } => {
                 if let Some(topic) = record.topic() {
+                    self.missing.remove(&topic.id);
                     self.image.put_topic(Arc::new(topic));
                 }
             }
-            Record::TopicGone { id } => self.image.remove_topic(id),
+            Record::TopicGone { id } => {
+                self.image.remove_topic(id);
+                self.missing.remove(&id);
+            }
+            Record::TopicMissing { id } => {
+                if let Some(topic) = self.image.topic_by_id(id).cloned() {
+                    self.missing.insert(id, topic);
+                }
+                self.image.remove_topic(id);
+            }
             Record::BrokerEpoch { epoch } => self.broker_epoch = epoch,
         }
     }
@@ -115,9 +143,14 @@ impl Memory {
         })
     }
 
-    /// What is remembered: of each partition the newest state ever seen.
-    pub fn shared(&self) -> Arc<ArcSwap<ClusterImage>> {
+    /// What is remembered, for who answers the operator.
+    pub fn shared(&self) -> Arc<ArcSwap<Remembered>> {
         self.shared.clone()
+    }
+
+    fn share(&self) {
+        let (image, missing) = (self.image.clone(), self.missing.clone());
+        self.shared.store(Arc::new(Remembered { image, missing }));
     }
 
     /// Partitions of which something newer is remembered than was shown last.
@@ -137,8 +170,8 @@ impl Memory {
     /// Remembers the broker epoch of this life.
     pub fn remember_epoch(&mut self, epoch: i32) {
         if std::mem::replace(&mut self.broker_epoch, epoch) != epoch {
-            let image = self.image.clone();
-            self.write(&image, &[Record::BrokerEpoch { epoch }], true);
+            let (image, missing) = (self.image.clone(), self.missing.clone());
+            self.write(&image, &missing, &[Record::BrokerEpoch { epoch }], true);
             self.show_whether_behind();
         }
     }
@@ -169,18 +202,28 @@ impl Memory {
                 DiffItem::Remove(id, _) => records.push(Record::BrokerGone { id: *id }),
             }
         }
-        let mut topics = Vec::new();
+        let (mut topics, mut missing) = (Vec::new(), self.missing.clone());
         for item in self.image.topics.diff(&seen.topics) {
             match item {
-                DiffItem::Add(_, new) => topics.push((None, new.clone())),
+                DiffItem::Add(_, new) => topics.push((missing.remove(&new.id), new.clone())),
                 DiffItem::Update { old: (_, old), new: (_, new) } => {
                     topics.push((Some(old.clone()).filter(|old| old.id == new.id), new.clone()));
                 }
                 DiffItem::Remove(_, old) => {
                     self.refused.retain(|(id, _)| *id != old.id);
-                    records.push(Record::TopicGone { id: old.id });
+                    if self.hosts(old) {
+                        missing.insert(old.id, old.clone());
+                        records.push(Record::TopicMissing { id: old.id });
+                    } else {
+                        records.push(Record::TopicGone { id: old.id });
+                    }
                 }
             }
+        }
+        let deleted: Vec<Uuid> = missing.keys().filter(|id| seen.deleted.contains(*id)).copied().collect();
+        for id in deleted {
+            missing.remove(&id);
+            records.push(Record::TopicGone { id });
         }
         let mut remembered = seen.clone();
         for (old, new) in topics {
@@ -191,7 +234,8 @@ impl Memory {
                 shown.put_topic(Arc::new(self.without_older(&newest, &new)));
                 remembered.put_topic(newest.clone());
             }
-            if old.as_deref() != Some(newest.as_ref()) {
+            // One that was missing is there again, whatever its states.
+            if old.as_deref() != Some(newest.as_ref()) || self.missing.contains_key(&newest.id) {
                 records.push(Record::of_topic(&newest));
                 if self.hosts(&newest) || old.as_ref().is_some_and(|old| self.hosts(old)) {
                     durable = true;
@@ -200,11 +244,11 @@ impl Memory {
             }
         }
         shown.older = self.refused.len();
-        self.missed = !self.write(&remembered, &records, durable);
+        self.missed = !self.write(&remembered, &missing, &records, durable);
         self.show_whether_behind();
         if !self.missed {
-            self.shared.store(Arc::new(remembered.clone()));
-            self.image = remembered;
+            (self.image, self.missing) = (remembered, missing);
+            self.share();
             return Arc::new(shown);
         }
         shown.unkept = true;
@@ -233,6 +277,9 @@ impl Memory {
     /// The topic with the newest state ever seen of each partition.
     fn newest(&self, old: Option<&Topic>, new: &Topic) -> Topic {
         let mut newest = new.clone();
+        // Partitions that were added after a backup was made.
+        let more = old.and_then(|old| old.partitions.get(new.partitions.len()..));
+        newest.partitions.extend(more.unwrap_or_default().iter().cloned());
         for (partition, old) in newest.partitions.iter_mut().zip(old.iter().flat_map(|old| &old.partitions)) {
             let Some(old) = old else { continue };
             if partition.as_ref().is_none_or(|new| !new.is_successor_of(old)) {
@@ -271,12 +318,18 @@ impl Memory {
 
     /// Writes what is new, or all of `image` where the file has fallen behind or has grown too long. Answers whether
     /// that was done.
-    fn write(&mut self, image: &ClusterImage, records: &[Record], durable: bool) -> bool {
+    fn write(
+        &mut self,
+        image: &ClusterImage,
+        missing: &HashMap<Uuid, Arc<Topic>>,
+        records: &[Record],
+        durable: bool,
+    ) -> bool {
         if records.is_empty() && !self.rewrite {
             return true;
         }
         let written = if self.rewrite || self.file.is_mostly_old() {
-            self.file.replace(everything(image, self.broker_epoch))
+            self.file.replace(everything(image, missing, self.broker_epoch))
         } else {
             self.file.append(records, durable)
         };
@@ -301,10 +354,21 @@ impl Memory {
     }
 }
 
-fn everything(image: &ClusterImage, epoch: i32) -> impl Iterator<Item = Record> {
+fn everything(
+    image: &ClusterImage,
+    missing: &HashMap<Uuid, Arc<Topic>>,
+    epoch: i32,
+) -> impl Iterator<Item = Record> {
+    // One of their names may be another topic's by now: they come first.
+    let missing =
+        missing.values().flat_map(|topic| [Record::of_topic(topic), Record::TopicMissing { id: topic.id }]);
     let brokers = image.brokers.iter().map(|(id, broker)| Record::of_broker(*id, broker));
     let topics = image.topics.values().map(|topic| Record::of_topic(topic));
-    [Record::BrokerEpoch { epoch }, Record::cluster(image)].into_iter().chain(brokers).chain(topics)
+    [Record::BrokerEpoch { epoch }, Record::cluster(image)]
+        .into_iter()
+        .chain(missing)
+        .chain(brokers)
+        .chain(topics)
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ use crate::cluster::ClusterImage;
 use follow::Follower;
 use isr::Isr;
 use lease::{Registration, record::Life};
-use memory::Memory;
+use memory::{Memory, Remembered};
 use picture::Picture;
 use topics::Topics;
 
@@ -86,7 +86,7 @@ pub struct Kubernetes {
     /// Whether what was seen last is not on the disk.
     forgetful: Arc<AtomicBool>,
     /// What is remembered.
-    remembered: Arc<ArcSwap<ClusterImage>>,
+    remembered: Arc<ArcSwap<Remembered>>,
     /// Ends with this.
     _follower: JoinSet<()>,
 }
@@ -211,7 +211,7 @@ impl Coordination for Kubernetes {
     }
 
     fn remembered(&self, key: &PartitionKey) -> Option<PartitionState> {
-        self.remembered.load().topic_by_id(key.topic_id)?.partition(key.partition).cloned()
+        self.remembered.load().state(key).cloned()
     }
 
     fn is_remembered(&self) -> bool {

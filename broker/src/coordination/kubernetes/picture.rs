@@ -82,6 +82,11 @@ impl Picture {
         cluster && topics && partitions && leases
     }
 
+    /// Everything is being listed anew: until that is done the picture is not complete.
+    pub fn list_anew(&mut self) {
+        self.listed = Listed::default();
+    }
+
     /// The picture as it is now.
     pub fn image(&self) -> Arc<ClusterImage> {
         self.assembler.image()

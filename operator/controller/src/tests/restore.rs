@@ -162,3 +162,19 @@ fn replicas_that_only_the_newest_state_has_are_heard_too() {
     answer(&mut world, there, Some(&moved));
     assert_eq!(world.states("a")[0].replicas, moved.replicas);
 }
+
+#[test]
+fn what_is_adopted_waits_for_what_brokers_remember_of_it() {
+    let (mut world, _, newest) = restored();
+    let id = uuid::Uuid::from_u128(0xada);
+    world.create_with("b", KafkaTopicSpec { replicas: 3, ..World::spec(1) }, Some(id));
+    world.settle();
+    let begun = world.states("b").remove(0);
+    assert_eq!((asked(&world), world.reason("b").as_str()), (vec![0, 1, 2], "Restoring"));
+    for id in 0..3 {
+        answer(&mut world, id, (id == 1).then_some(&newest));
+    }
+    let back = world.states("b").remove(0);
+    assert!(back.is_successor_of(&newest) && back.is_successor_of(&begun));
+    assert_eq!((back.isr, world.reason("b").as_str()), (newest.isr, "Ready"));
+}

@@ -49,8 +49,9 @@ pub struct Wish {
     pub offline: Offline,
     /// Partitions of which it remembers a newer state than it is shown.
     pub older: Offline,
-    /// What it is shown was compared with what it remembers.
-    pub compared: bool,
+    /// What it is shown was compared with what it remembers, since the API server has gone back in time so often; none
+    /// before the first time.
+    pub compared: Option<u32>,
 }
 
 /// Whose a Lease is, from the view of one life.

@@ -99,6 +99,11 @@ pub enum Record {
         /// Topic id.
         id: Uuid,
     },
+    /// A topic that went without its deletion being recorded; what is known of it stays.
+    TopicMissing {
+        /// Topic id.
+        id: Uuid,
+    },
     /// The broker epoch of the life that wrote this.
     BrokerEpoch {
         /// leaseTransitions.

@@ -117,13 +117,45 @@ fn what_is_older_is_told_until_a_newer_state_comes() {
     // While it is held there is nothing to be shown, and nothing is forgotten.
     let shown = memory.remember(&image(&[topic(1, "a", &[None, None])]));
     assert_eq!((shown.older, shown.topic("a").unwrap().partition(0)), (1, None));
-    let remembered = memory.shared().load().topic_by_id(id).unwrap().partition(0).cloned();
-    assert_eq!(remembered, Some(state(5, 8)));
+    assert_eq!(memory.shared().load().state(&key), Some(&state(5, 8)));
     let shown = memory.remember(&image(&[topic(1, "a", &[Some(state(6, 9)), Some(state(1, 2))])]));
     assert!(shown.older == 0 && memory.older().is_empty());
     memory.remember(&image(&[topic(1, "a", &[Some(state(1, 1)), None])]));
     memory.remember(&image(&[]));
     assert!(memory.older().is_empty(), "the topic is gone");
+}
+
+#[test]
+fn what_a_backup_lacks_is_remembered_until_its_deletion_is_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut memory = open(&dir);
+    let id = Uuid::from_u128(1);
+    let of = |memory: &Memory, partition| {
+        memory.shared().load().state(&PartitionKey { topic_id: id, partition }).cloned()
+    };
+    memory.remember(&image(&[topic(1, "a", &[Some(state(5, 8)), Some(state(2, 2))])]));
+    // A partition that was added since.
+    let shown = memory.remember(&image(&[topic(1, "a", &[Some(state(5, 8))])]));
+    assert_eq!(shown.topic("a").unwrap().partition_count(), 1);
+    assert_eq!((of(&memory, 1), shown.older), (Some(state(2, 2)), 0));
+    // The topic itself.
+    for _ in 0..2 {
+        assert!(memory.remember(&image(&[])).topic("a").is_none());
+        assert_eq!((of(&memory, 0), of(&memory, 1)), (Some(state(5, 8)), Some(state(2, 2))));
+        memory = open(&dir);
+        assert!(memory.resume().unwrap().topic("a").is_none(), "clients do not see it");
+    }
+    let shown = memory.remember(&image(&[topic(1, "a", &[Some(state(0, 0))])]));
+    assert_eq!((shown.topic("a").unwrap().partition(0), shown.older), (None, 1));
+    memory.remember(&image(&[]));
+    let same = image(&[topic(1, "a", &[Some(state(5, 8)), Some(state(2, 2))])]);
+    assert_eq!(memory.remember(&same).topics, same.topics);
+    memory = open(&dir);
+    assert_eq!(memory.resume().unwrap().topics, same.topics, "it is there again");
+    let mut deleted = image(&[]);
+    deleted.deleted.insert(id);
+    memory.remember(&deleted);
+    assert_eq!(of(&memory, 0), None);
 }
 
 #[test]

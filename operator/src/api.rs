@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::client::{Body, ClientBuilder};
+use kube::client::Body;
 use kube::core::{ApiResource, DeserializeGuard, DynamicObject};
-use kube::{Api, Client, Config, Resource};
+use kube::{Api, Client, Resource};
 use milena_crds::KafkaCluster;
+use milena_kubeclient::Access;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tower::util::MapRequestLayer;
@@ -18,6 +19,8 @@ use crate::metrics::Metrics;
 /// Field manager of everything that the operator writes.
 pub const MANAGER: &str = "milena-operator";
 
+/// Who this is, to the API server.
+const AGENT: &str = concat!("milena-operator/", env!("CARGO_PKG_VERSION"));
 /// How long a connection to the API server may take.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long nothing may come of a request: longer than a watch.
@@ -41,17 +44,17 @@ pub async fn within<T>(request: impl Future<Output = Result<T, kube::Error>>) ->
 ///
 /// # Errors
 /// When there is no configuration, or TLS cannot be set up from it.
-pub async fn connect(metrics: Metrics) -> Result<Client, kube::Error> {
-    let mut config = Config::infer().await.map_err(kube::Error::InferConfig)?;
-    config.connect_timeout = Some(CONNECT);
-    config.read_timeout = Some(SILENCE);
+pub fn connect(metrics: Metrics) -> Result<Client, milena_kubeclient::Error> {
+    let mut access = Access::find()?;
+    access.connect = CONNECT;
+    access.silence = Some(SILENCE);
     let count = MapRequestLayer::new(move |request: hyper::Request<Body>| {
         if *request.method() != hyper::Method::GET {
             metrics.wrote(request.method().as_str(), &resource_of(request.uri().path()));
         }
         request
     });
-    Ok(ClientBuilder::try_from(config)?.with_layer(&count).build())
+    Ok(milena_kubeclient::builder(&access, AGENT)?.with_layer(&count).build())
 }
 
 /// The resource that a path of the API speaks of, with its subresource: `statefulsets`, `kafkatopics/status`.

@@ -48,7 +48,7 @@ async fn main() -> ExitCode {
 /// Runs until SIGTERM or SIGINT.
 async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     let metrics = Metrics::default();
-    let client = api::connect(metrics.clone()).await?;
+    let client = api::connect(metrics.clone())?;
     let (synced, synced_seen) = channel::channel(false);
     let (leader, leader_seen) = channel::channel(false);
     let (stop, stopped) = channel::channel(false);

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use kube::Config;
+use milena_kubeclient::Access;
 use milena_storage::{LogDirs, Owner};
 use tokio::{task::JoinSet, time::interval};
 use tracing::{info, warn};
@@ -45,7 +45,7 @@ pub async fn run(cli: Cli) -> Result<(), String> {
     // The kubelet asks before the broker knows its cluster.
     serve_http(&cli, probes.clone()).await?;
     let api_server =
-        Config::infer().await.map_err(|error| format!("cannot find the Kubernetes API server: {error}"))?;
+        Access::find().map_err(|error| format!("cannot find the Kubernetes API server: {error}"))?;
     let owner = Owner { cluster_id: None, node_id: place.broker };
     let dirs = Arc::new(LogDirs::open(&cli.data_dir, owner).map_err(|error| error.to_string())?);
     let dir = dirs.opened().first().ok_or("no log directory is given")?;

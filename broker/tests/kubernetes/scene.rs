@@ -70,7 +70,7 @@ impl Scene {
             pod_ip: Some("10.0.0.7".into()),
             rack: Some("a".into()),
         };
-        let start = Kubernetes::start(place, GENERATION, self.data_dir.path(), self.plane.config.clone());
+        let start = Kubernetes::start(place, GENERATION, self.data_dir.path(), self.plane.access.clone());
         timeout(SOON, start).await.expect("no picture of the cluster").unwrap()
     }
 

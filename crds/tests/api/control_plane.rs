@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Patch, PatchParams};
-use kube::{Api, Client, Config, ResourceExt as _};
+use kube::{Api, Client, ResourceExt as _};
 use milena_crds::rules;
+use milena_kubeclient::{Access, Secret, Token, Trust};
 use tempfile::TempDir;
 
 /// How long the API server may take to serve.
@@ -22,7 +23,7 @@ const SCALAR: &str = "MDECAQEEIMmvqdhFunVRa1xXZ7G5PYsKN7XpLkyTHaR+7iuT3GFyoAoGCC
 /// Runs until it is dropped.
 pub struct ControlPlane {
     /// Of an administrator.
-    pub config: Config,
+    pub access: Access,
     pub client: Client,
     assets: PathBuf,
     flags: Vec<String>,
@@ -59,13 +60,13 @@ impl ControlPlane {
         ];
         let etcd_process = spawn(&assets.join("etcd"), directory.path(), &flags);
         let flags = api_server_flags(directory.path(), &etcd, api_port);
-        let mut config = Config::new(format!("https://127.0.0.1:{api_port}").parse().unwrap());
-        config.accept_invalid_certs = true;
-        config.auth_info.token = Some(TOKEN.to_owned().into());
-        let client = Client::try_from(config.clone()).unwrap();
+        let mut access = Access::to(format!("https://127.0.0.1:{api_port}").parse().unwrap());
+        access.trust = Trust::Anyone;
+        access.token = Token::Fixed(Secret(TOKEN.to_owned()));
+        let client = milena_kubeclient::client(&access, "test").unwrap();
         let assets = assets.to_owned();
         let mut plane =
-            Self { config, client, assets, flags, api_server: None, _etcd: etcd_process, directory };
+            Self { access, client, assets, flags, api_server: None, _etcd: etcd_process, directory };
         plane.start_api_server().await;
         plane
     }
@@ -81,7 +82,7 @@ impl ControlPlane {
 
     /// A kubeconfig file of an administrator.
     pub fn kubeconfig(&self) -> String {
-        let server = self.config.cluster_url.to_string();
+        let server = self.access.server.to_string();
         serde_json::json!({
             "apiVersion": "v1",
             "kind": "Config",

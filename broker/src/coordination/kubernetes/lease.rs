@@ -13,8 +13,9 @@ use std::{
 use k8s_openapi::{
     api::coordination::v1::Lease, apimachinery::pkg::apis::meta::v1::OwnerReference, jiff::Timestamp,
 };
-use kube::{Api, Client, Config, Resource as _, api::PostParams};
+use kube::{Api, Client, Resource as _, api::PostParams};
 use milena_crds::{KafkaCluster, partition::Offline};
+use milena_kubeclient::Access;
 use tokio::{
     sync::watch,
     time::{MissedTickBehavior, interval, timeout},
@@ -22,7 +23,7 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use super::{
-    MANAGER,
+    AGENT, MANAGER,
     outage::{Outage, causes},
 };
 use record::{DURATION, Holder, Life, Phase, Wish, epoch, next_epoch};
@@ -70,13 +71,13 @@ impl Registration {
     ///
     /// # Errors
     /// There is no thread to be had.
-    pub fn start(config: Config, life: Life, remembered: i32) -> std::io::Result<Registration> {
+    pub fn start(api_server: Access, life: Life, remembered: i32) -> std::io::Result<Registration> {
         let (wish, wishes) = watch::channel(Wish::default());
         let (states, state) = watch::channel(Registered::default());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new().name("lease".to_owned()).spawn(move || {
             runtime.block_on(async {
-                match Client::try_from(config) {
+                match milena_kubeclient::client(&api_server, AGENT) {
                     Ok(client) => Keeper::new(client, life, remembered, states).run(wishes).await,
                     Err(error) => error!(%error, "no Lease: no client can be made for the API server"),
                 }

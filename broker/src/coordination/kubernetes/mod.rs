@@ -29,12 +29,12 @@ use std::{
 use arc_swap::ArcSwap;
 use futures::{FutureExt as _, future::BoxFuture};
 use kafka_protocol::ResponseError;
-use kube::{Client, Config};
 use milena_crds::{
     elections::Wish,
     moves::Moves,
     partition::{Generation, Offline, PartitionKey, PartitionState},
 };
+use milena_kubeclient::Access;
 use milena_replication::Outcome;
 use parking_lot::RwLock;
 use tokio::{
@@ -57,6 +57,8 @@ pub use place::Place;
 
 /// Field manager of everything that brokers write.
 const MANAGER: &str = "milena-broker";
+/// Who this is, to the API server.
+const AGENT: &str = concat!("milena-broker/", env!("CARGO_PKG_VERSION"));
 /// File in the data directory with what was seen last.
 const MEMORY: &str = "last-known-state";
 
@@ -65,7 +67,7 @@ const MEMORY: &str = "last-known-state";
 pub enum StartError {
     /// No client can be made from the configuration.
     #[error("no client can be made for the Kubernetes API server: {0}")]
-    Client(#[from] kube::Error),
+    Client(#[from] milena_kubeclient::Error),
     /// What was seen last cannot be read.
     #[error(transparent)]
     Memory(#[from] memory::FileError),
@@ -102,13 +104,13 @@ impl Kubernetes {
         place: Place,
         generation: Generation,
         data_dir: &Path,
-        config: Config,
+        api_server: Access,
     ) -> Result<Kubernetes, StartError> {
-        let client = Client::try_from(config.clone())?;
+        let client = milena_kubeclient::client(&api_server, AGENT)?;
         let memory = Memory::open(data_dir.join(MEMORY), place.broker, generation)?;
         let life = Life { identity: lease::identity(&place.pod), place: place.clone(), generation };
         let (forgetful, remembered) = (memory.behind(), memory.shared());
-        let registration = Registration::start(config, life, memory.broker_epoch())?;
+        let registration = Registration::start(api_server, life, memory.broker_epoch())?;
         let index = Arc::new(RwLock::default());
         let topics =
             Topics::new(client.clone(), &place.namespace, &place.cluster, &place.pod, Arc::clone(&index));

@@ -157,7 +157,7 @@ const RESTORES: Profile = Profile {
     misjudged: 15,
     prompt: true,
     writes: 10,
-    odds: Odds { rumour: 400, kill: 100, start: 600, restore: 200, ..ODDS },
+    odds: Odds { rumour: 800, kill: 300, pause: 100, start: 800, wake: 400, restore: 500, ..ODDS },
     ..AIMED
 };
 

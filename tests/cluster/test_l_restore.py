@@ -72,9 +72,11 @@ def go_on(space, wide, moves):
     space.delete("kafkatopic", "gone")
     space.apply(topic("late", NAME, 2, replicas=3))
     space.wait_ready("kafkatopic", "late")
+    with Checker("late", bootstrap(space)) as late:
+        late.more(100)
     kill(space, 2)
     wide.more(300)
-    return {p: str(b) for p, b in target.items()}
+    return {p: str(b) for p, b in target.items()}, late
 
 
 def events(space):
@@ -86,6 +88,14 @@ def conditions(space):
     return {condition["type"]: condition for condition in found}
 
 
+def adopt(space, id, late):
+    """A topic that was made after the backup: its object is gone, and its records are where they were."""
+    assert space.get("kafkatopic", "late") is None
+    space.apply(topic("late", NAME, 2, annotations={"milena.dev/topic-id": id}, replicas=3))
+    space.wait_ready("kafkatopic", "late", 90)
+    late.check()
+
+
 def check_after(space, before, moved, wide, moves):
     """Everything acknowledged is there, epochs have risen, what moved is where it was."""
     until("nothing waits any more", lambda: "Restored" not in conditions(space), 120)
@@ -94,14 +104,16 @@ def check_after(space, before, moved, wide, moves):
     for key, text in after.items():
         if key in before and before[key] != text:
             assert all(new > old for new, old in zip(epochs(text), epochs(before[key]))), (before[key], text)
-    assert replicas(space, "moves") == moved
+    assert replicas(space, "moves") == moved, "\n".join(f"{key} {before.get(key)} -> {after[key]}" for key in sorted(after))
     wide.check()
     moves.check()
     # It goes on.
-    for name in ("wide", "moves"):
-        with Checker(name, bootstrap(space)) as more:
-            more.more(200)
-    kill(space, 1)
+    space.apply(topic("next", NAME, 6, replicas=3))
+    space.wait_ready("kafkatopic", "next")
+    with Checker("next", bootstrap(space)) as more:
+        more.more(200)
+        kill(space, 1)
+        more.more(200)
     wide.check()
 
 
@@ -118,9 +130,9 @@ def test_brokers_are_stopped_and_the_restore_is_declared(three, operator, figure
         wide.more(200)
         moves.more(100)
         copy = etcd.backup("stopped")
-        moved = go_on(three, wide, moves)
+        moved, late = go_on(three, wide, moves)
         three.run("annotate", "kafkacluster", NAME, "note=after-the-backup")
-    before = states(three)
+    before, id = states(three), three.get("kafkatopic", "late")["metadata"]["uid"]
     # One that nothing else needs stays away at first.
     busy = {pod["spec"]["nodeName"] for pod in [*operator.list("pods"), *Namespace("kube-system").list("pods")]}
     brokers = {pod["metadata"]["name"]: pod["spec"]["nodeName"] for pod in three.list("pods")}
@@ -138,7 +150,6 @@ def test_brokers_are_stopped_and_the_restore_is_declared(three, operator, figure
           and f"waiting for broker {missing}." in conditions(three)["Restored"]["message"], 120)
     assert f"without={missing}" in conditions(three)["Restored"]["message"]
     until("its topics say so", lambda: three.ready("kafkatopic", "wide")["reason"] == "Restoring", 30)
-    assert {text for key, text in states(three).items() if before.get(key) == text} is not None
     machine.tool("start-node", node.removeprefix("node-"))
     until("the annotation is gone", lambda: "milena.dev/restored" not in
           three.get("kafkacluster", NAME)["metadata"].get("annotations", {}), 120)
@@ -146,8 +157,45 @@ def test_brokers_are_stopped_and_the_restore_is_declared(three, operator, figure
     check_after(three, before, moved, wide, moves)
     told = events(three)
     assert {"RestoreDeclared", "StatesRestored", "RestoreOver"} <= told, told
-    # Made after the backup: its object is gone, its records are not.
-    assert three.get("kafkatopic", "late") is None and three.get("kafkatopic", "gone")
+    # Deleted after the backup: it is back.
+    assert three.get("kafkatopic", "gone")
+    adopt(three, id, late)
+
+
+def test_a_broker_that_does_not_come_back_is_given_up(three, operator):
+    with Checker("wide", bootstrap(three)) as wide, Checker("moves", bootstrap(three)) as moves:
+        wide.more(200)
+        moves.more(100)
+        copy = etcd.backup("given-up")
+        kill(three, 1)
+        wide.more(100)
+    before = states(three)
+    busy = {pod["spec"]["nodeName"] for pod in [*operator.list("pods"), *Namespace("kube-system").list("pods")]}
+    brokers = {pod["metadata"]["name"]: pod["spec"]["nodeName"] for pod in three.list("pods")}
+    away, node = next((name, node) for name, node in brokers.items() if node not in busy)
+    missing = away.rpartition("-")[2]
+    numbers = stop_brokers()
+    etcd.restore(copy)
+    three.run("annotate", "kafkacluster", NAME, "milena.dev/restored=true")
+    for number in numbers:
+        if f"node-{number}" != node:
+            machine.tool("start-node", number)
+    until("it says who is waited for", lambda: conditions(three)["Restored"]["reason"] == "WaitingForBrokers"
+          and f"waiting for broker {missing}." in conditions(three)["Restored"]["message"], 120)
+    three.run("annotate", "--overwrite", "kafkacluster", NAME, f"milena.dev/restored=true without={missing}")
+    until("the annotation is gone", lambda: "milena.dev/restored" not in
+          three.get("kafkacluster", NAME)["metadata"].get("annotations", {}), 120)
+    until("it is told", lambda: "RestoredWithout" in {event["reason"] for event in three.events("wide")}, 30)
+    three.wait_ready("kafkatopic", "wide", 60)
+    wide.check()
+    # It comes back after all, and knows of nothing that counts any more.
+    machine.tool("start-node", node.removeprefix("node-"))
+    three.wait_ready("kafkacluster", NAME, 180)
+    until("all is in sync", lambda: three.get("kafkacluster", NAME)["status"]["underReplicatedPartitions"] == 0, 90)
+    after = states(three)
+    assert all(new > old for key in before for new, old in zip(epochs(after[key]), epochs(before[key])))
+    wide.check()
+    moves.check()
 
 
 def test_brokers_run_and_nobody_says_so(three, operator, figure):
@@ -155,8 +203,8 @@ def test_brokers_run_and_nobody_says_so(three, operator, figure):
         wide.more(200)
         moves.more(100)
         copy = etcd.backup("running")
-        moved = go_on(three, wide, moves)
-    before = states(three)
+        moved, late = go_on(three, wide, moves)
+    before, id = states(three), three.get("kafkatopic", "late")["metadata"]["uid"]
     begun = time.monotonic()
     etcd.restore(copy)
     until("brokers have told", lambda: "OlderStates" in events(three) and "StatesRestored" in events(three), 120)
@@ -165,3 +213,4 @@ def test_brokers_run_and_nobody_says_so(three, operator, figure):
         for key, text in states(three).items() if key in before and before[key] != text), 120)
     figure("seconds from a restore that nobody declared until all was put back", round(time.monotonic() - begun, 1))
     check_after(three, before, moved, wide, moves)
+    adopt(three, id, late)

@@ -300,3 +300,33 @@ fn now() -> Time {
     let now = Timestamp::now();
     Time(Timestamp::from_second(now.as_second()).unwrap_or(now))
 }
+
+#[cfg(test)]
+mod tests {
+    use milena_crds::KafkaClusterSpec;
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(summary: &Summary) -> Option<(String, String)> {
+        let spec: KafkaClusterSpec = serde_json::from_value(json!({ "storage": { "size": "1Gi" } })).unwrap();
+        let condition = restored(&KafkaCluster::new("demo", spec), summary)?;
+        assert_eq!((condition.type_.as_str(), condition.status.as_str()), (RESTORED, "False"));
+        Some((condition.reason, condition.message))
+    }
+
+    #[test]
+    fn a_restore_says_who_is_waited_for_and_what_to_do() {
+        assert_eq!(told(&Summary::default()), None);
+        let (reason, _) = told(&Summary { declared: true, ..Summary::default() }).unwrap();
+        assert_eq!(reason, "PuttingBack");
+        let waits = Summary { held: 7, awaited: [1, 4].into(), ..Summary::default() };
+        let (reason, message) = told(&waits).unwrap();
+        assert_eq!(reason, "WaitingForBrokers");
+        for part in
+            ["7 partitions", "broker 1,4.", "kafkacluster demo", "milena.dev/restored=\"true without=1,4\""]
+        {
+            assert!(message.contains(part), "{part} is not in {message}");
+        }
+    }
+}

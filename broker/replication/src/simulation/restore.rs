@@ -29,8 +29,9 @@ impl World {
     /// An older version of the object is there again.
     pub fn restore(&mut self, _: usize) {
         let (newest, floor) = (self.store.newest(), self.store.floor);
-        let under_way = self.store.truth.iter().any(Option::is_some);
-        if under_way || newest == floor || self.store.version(newest).declared.is_some() {
+        let stored = self.store.version(newest);
+        let under_way = self.store.truth.iter().any(Option::is_some) || !stored.spec.held.is_empty();
+        if under_way || newest == floor || stored.declared.is_some() {
             return;
         }
         let version = newest - 1 - self.rng.below((newest - floor).min(OLDEST));

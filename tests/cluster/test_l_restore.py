@@ -76,7 +76,9 @@ def go_on(space, wide, moves):
         late.more(100)
     kill(space, 2)
     wide.more(300)
-    return {p: str(b) for p, b in target.items()}, late
+    moved = {p: str(b) for p, b in target.items()}
+    assert replicas(space, "moves") == moved, f"it has moved again: {states(space)}"
+    return moved, late
 
 
 def events(space):

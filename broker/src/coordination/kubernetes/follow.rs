@@ -63,6 +63,12 @@ impl Follower {
             tokio::select! {
                 chunk = changes.next() => {
                     let Some(chunk) = chunk else { return };
+                    let gone_back = registered.borrow().restores;
+                    if gone_back != restores {
+                        // Before anything is taken in that is listed anew.
+                        (restores, seen) = (gone_back, None);
+                        self.picture.list_anew();
+                    }
                     let now = begun.elapsed();
                     for change in chunk {
                         self.picture.take(change, now);
@@ -75,11 +81,7 @@ impl Follower {
                     self.resume();
                 }
                 changed = registered.changed(), if registering => {
-                    let Registered { epoch, restores: now, .. } = *registered.borrow_and_update();
-                    if std::mem::replace(&mut restores, now) != now {
-                        self.picture.list_anew();
-                        seen = None;
-                    }
+                    let epoch = registered.borrow_and_update().epoch;
                     if let Some(epoch) = epoch {
                         block_in_place(|| self.memory.remember_epoch(epoch));
                     }

@@ -109,7 +109,11 @@ impl<E: IndexEntry> IndexTable<E> {
             // What is in the file already is left over from another segment of the same name.
             fs::set_len(&file, 0).map_err(failed("truncate", &path))?;
         }
-        fs::write_at(&file, position, &bytes, &[]).map_err(failed("write", &path))?;
+        if let Err(error) = fs::write_at(&file, position, &bytes, &[]) {
+            // What got there may be truncated before it is written again.
+            fs::set_len(&file, position).map_err(failed("truncate", &path))?;
+            return Err(StorageError::io("write", &path, error));
+        }
         self.in_file = self.in_file.saturating_add(u32::try_from(self.pending.len()).unwrap_or(u32::MAX));
         self.pending = Vec::new();
         Ok(())

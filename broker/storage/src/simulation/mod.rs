@@ -16,9 +16,11 @@ use world::World;
 const FIXED: u64 = 100;
 const FRESH: u64 = 100;
 /// Seeds that found something.
-const FOUND: [u64; 1] = [
+const FOUND: [u64; 2] = [
     // What was refused with a full disk came back at a power cut.
     9_692_046_896_646,
+    // What a full disk let through of an index stayed in its file when it was truncated.
+    7_257_226_176_361,
 ];
 /// Operations of a case.
 const STEPS: usize = 80;

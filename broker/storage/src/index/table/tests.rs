@@ -1,5 +1,10 @@
+use rustix::io::Errno;
+
 use super::*;
-use crate::index::OffsetEntry;
+use crate::{
+    fs::faulty::{Failure, Op, Plan, mount},
+    index::OffsetEntry,
+};
 
 const BASE: i64 = 1000;
 
@@ -45,6 +50,24 @@ fn a_cut_is_in_the_file_too() {
         table.flush(dir.path(), BASE).unwrap();
         let loaded = IndexTable::<OffsetEntry>::load(dir.path(), BASE).unwrap().unwrap();
         assert_eq!((loaded.last(), loaded.bytes()), (Some(entry(keep)), table.bytes()));
+    }
+}
+
+/// What a full disk let through of entries is not in the file once they are truncated.
+#[test]
+fn a_write_that_is_refused_leaves_nothing() {
+    for seed in 0..50 {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = mount(dir.path(), seed);
+        let mut table = table(dir.path(), 2, 3);
+        let failure = Some(Failure { op: Op::Extend, after: 0, errno: Errno::NOSPC });
+        disk.disk(|disk| disk.plan(Plan { failure, ..Plan::default() }));
+        let refused = table.flush(dir.path(), BASE);
+        assert!(matches!(refused, Err(StorageError::DiskFull { .. })));
+        table.truncate(dir.path(), BASE, |entry| entry.position < 200).unwrap();
+        table.flush(dir.path(), BASE).unwrap();
+        let loaded = IndexTable::<OffsetEntry>::load(dir.path(), BASE).unwrap().unwrap();
+        assert_eq!((loaded.last(), loaded.len()), (Some(entry(1)), 2), "disk {seed}");
     }
 }
 

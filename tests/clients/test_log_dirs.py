@@ -243,6 +243,53 @@ def test_a_replica_moves_while_it_is_written_and_read(start_broker, admin_of, tm
     assert not [path for folder in paths for path in folder.glob("*-future")]
 
 
+MOVE_RATE = "replica.alter.log.dirs.io.max.bytes.per.second"
+
+
+def test_a_move_keeps_to_its_rate_which_may_change_meanwhile(start_broker, admin_of, disks, name):
+    """From one disk to another: slower than a piece that is copied at once, faster, then as fast as it goes."""
+    paths = [disks(part).path / "data" for part in ("one", "two")]
+    broker = start_broker(data_dir=",".join(map(str, paths)))
+    admin, count = admin_of(broker), 500
+    admin.create(name)
+    # A batch is copied whole: many small ones.
+    values = [b"%d" % index + os.urandom(40_000) for index in range(count)]
+    with wire.Connection(broker.bootstrap) as connection:
+        assert all(connection.produce(name, 0, wire.batch([value]))[0] == 0 for value in values)
+    here, there = paths if (paths[0] / f"{name}-0").exists() else paths[::-1]
+
+    def set_rate(change):
+        tools.must(
+            *("configs", "--bootstrap-server", broker.bootstrap, "--alter"),
+            *("--entity-type", "brokers", "--entity-name", 0, *change),
+        )
+
+    def copied():
+        """Bytes of the copy, and when."""
+        logs = [file.stat().st_size for file in there.glob(f"{name}-0.*-future/*.log")]
+        return sum(logs), time.monotonic()
+
+    def rate_over(seconds):
+        (before, began), _ = copied(), time.sleep(seconds)
+        after, ended = copied()
+        return (after - before) / (ended - began)
+
+    slow, fast = 200_000, 1_000_000
+    set_rate(["--add-config", f"{MOVE_RATE}={slow}"])
+    with wire.Connection(broker.bootstrap) as connection:
+        assert connection.alter_replica_log_dirs(str(there), name, 0) == 0
+    wait.until(lambda: copied()[0], 10, "a copy that has begun")
+    assert 0.6 * slow < rate_over(5) < 1.4 * slow
+    set_rate(["--add-config", f"{MOVE_RATE}={fast}"])
+    assert 0.6 * fast < rate_over(4) < 1.4 * fast
+    assert (here / f"{name}-0").is_dir(), "it is under way yet"
+    began = time.monotonic()
+    set_rate(["--delete-config", MOVE_RATE])
+    wait.until(lambda: f"{name}-0" in directories(broker)[there][1] and not futures(broker), 60, "the end of the move")
+    print(f"the rest took {time.monotonic() - began:.1f} s, two of Kafka's tools included")
+    assert [record.value for record in admin.consume(name, count=count, timeout=30)] == values
+
+
 def test_a_move_that_a_stop_interrupted_goes_on(start_broker, admin_of, tmp_path, name):
     """What the last life has copied is in a directory named as Kafka names it; a copy of nobody's goes."""
     paths = [tmp_path / "a", tmp_path / "b"]

@@ -22,7 +22,7 @@ use tracing::{error, info};
 use super::Partition;
 use crate::{clock, throttle::Throttle};
 
-/// So much is copied with one read.
+/// So much is copied with one read, unless the rate is low.
 const CHUNK: usize = 1 << 20;
 /// With no more than this left, appends wait for the rest.
 const ALMOST: i64 = 1000;
@@ -221,14 +221,9 @@ impl Move {
 
     /// Copies until next to nothing is missing, and has that on disk. False where it was given up.
     fn fill(&self, copy: &mut Copy) -> Result<bool, StorageError> {
-        loop {
-            if self.cancelled.load(Ordering::Acquire) {
-                return Ok(false);
-            }
-            // One thread does nothing else; a move that is given up is noticed after at most a second.
-            std::thread::sleep(self.throttle.pause());
+        while self.wait() {
             let before = copy.log.size_in_bytes();
-            let more = copy.step(&self.replica.reader())?;
+            let more = copy.step(&self.replica.reader(), self.chunk())?;
             self.throttle.took(usize::try_from(copy.log.size_in_bytes().saturating_sub(before)).unwrap_or(0));
             self.copied_bytes
                 .store(i64::try_from(copy.log.size_in_bytes()).unwrap_or(i64::MAX), Ordering::Relaxed);
@@ -238,12 +233,31 @@ impl Move {
                 return Ok(true);
             }
         }
+        Ok(false)
+    }
+
+    /// Waits until the rate allows for more; false where the move is given up. One thread does nothing else. A pause lasts
+    /// for a second at most, so that another rate and the end are noticed.
+    fn wait(&self) -> bool {
+        while !self.cancelled.load(Ordering::Acquire) {
+            let pause = self.throttle.pause();
+            if pause.is_zero() {
+                return true;
+            }
+            std::thread::sleep(pause);
+        }
+        false
+    }
+
+    /// So much is copied at once.
+    fn chunk(&self) -> usize {
+        CHUNK.min(self.throttle.piece())
     }
 
     /// Whether what is missing is little in bytes, too.
     fn is_small(&self, copy: &Copy) -> bool {
         let left = self.replica.reader().size_in_bytes().saturating_sub(copy.log.size_in_bytes());
-        usize::try_from(left).is_ok_and(|left| left < CHUNK)
+        usize::try_from(left).is_ok_and(|left| left < self.chunk())
     }
 
     /// Copies the rest and changes places. The answer is the old log; none where the replica was closed meanwhile.
@@ -251,7 +265,7 @@ impl Move {
         self.replica.swap_log(|source| {
             let reader = source.reader();
             reader.check_writable()?;
-            while copy.step(&reader)? {}
+            while copy.step(&reader, CHUNK)? {}
             copy.log.delete_records(source.log_start_offset())?;
             if let Some(latest) = source.latest_epoch()
                 && copy.log.latest_epoch().is_none_or(|known| known.epoch < latest.epoch)
@@ -291,8 +305,8 @@ impl Copy {
         Ok(Copy { log, truncations: None })
     }
 
-    /// Copies some batches; false if there is nothing more to copy now.
-    fn step(&mut self, source: &LogReader) -> Result<bool, StorageError> {
+    /// Copies about so many bytes, one batch at least; false if there is nothing more to copy now.
+    fn step(&mut self, source: &LogReader, chunk: usize) -> Result<bool, StorageError> {
         let (start, truncations) = (source.log_start_offset(), source.truncations());
         if self.truncations != Some(truncations) || self.log.log_end_offset() < start {
             // Cut meanwhile, or retention was faster than the copy: what is there is not to be trusted.
@@ -303,7 +317,7 @@ impl Copy {
         if at >= end {
             return Ok(false);
         }
-        let bytes = match source.read(at, CHUNK, end, true) {
+        let bytes = match source.read(at, chunk, end, true) {
             Ok(slice) => slice.bytes,
             // Retention again.
             Err(StorageError::OffsetOutOfRange { .. }) if source.log_start_offset() > start => {
@@ -318,7 +332,7 @@ impl Copy {
         }
         match self.log.append_as_follower(&bytes, clock::now_ms())? {
             Some(_) => Ok(true),
-            None => Err(RecordsError::Incomplete { needed: CHUNK, available: bytes.len() }.into()),
+            None => Err(RecordsError::Incomplete { needed: chunk, available: bytes.len() }.into()),
         }
     }
 }
@@ -369,7 +383,7 @@ mod tests {
         let (log, _) = Log::open(&path, LogConfig::default().into(), start, 0).unwrap();
         let mut copy = Copy::resumed(log, &source.reader()).unwrap();
         let kept = (copy.log.log_end_offset(), copy.truncations.is_some());
-        while copy.step(&source.reader()).unwrap() {}
+        while copy.step(&source.reader(), CHUNK).unwrap() {}
         let all = |log: &Log| log.reader().read(0, 1 << 20, i64::MAX, true).unwrap().bytes;
         assert_eq!(all(&copy.log), all(source));
         kept

@@ -17,6 +17,8 @@ use crate::ConfigValue;
 
 /// Most brokers that one KafkaCluster may have.
 pub const MAX_BROKERS: i32 = 1000;
+/// Most volumes of a broker.
+pub const MAX_VOLUMES: i32 = 16;
 
 /// What the user wants of a Kafka cluster.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -74,7 +76,7 @@ pub struct KafkaClusterSpec {
     #[serde(default = "one_broker")]
     #[schemars(range(min = 0, max = 1000))]
     pub brokers: i32,
-    /// The volume of each broker.
+    /// The volumes of each broker.
     pub storage: Storage,
     /// Broker settings under Kafka's own names, the defaults of topics among them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -97,19 +99,29 @@ fn one_broker() -> i32 {
     1
 }
 
-/// The volume of each broker.
+/// The volumes of each broker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
-    /// Size of the volume, for example 10Gi. It can grow where the storage class allows it, never shrink.
+    /// Size of each volume, for example 10Gi. It can grow where the storage class allows it, never shrink.
     pub size: Quantity,
-    /// Storage class of the volume. Left out: the default class of the Kubernetes cluster. It cannot change.
+    /// How many volumes each broker has, with a log directory on each (Kafka's log.dirs). More can be added, for which
+    /// the brokers restart one by one; none can be taken away.
+    #[serde(default = "one_volume")]
+    #[schemars(range(min = 1, max = 16))]
+    pub volumes: i32,
+    /// Storage class of the volumes. Left out: the default class of the Kubernetes cluster. It cannot change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub storage_class_name: Option<String>,
     /// Whether the volumes go when the KafkaCluster is deleted. By default they stay, with all records.
     #[serde(default)]
     pub delete_with_cluster: bool,
+}
+
+/// One volume: a disk each is for those who have several.
+fn one_volume() -> i32 {
+    1
 }
 
 /// Where the brokers' pods run and what they carry.

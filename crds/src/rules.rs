@@ -80,6 +80,11 @@ const CLUSTER: &[Rule] = &[
     },
     Rule {
         path: &["spec", "storage"],
+        rule: "(has(self.volumes) ? self.volumes : 1) >= (has(oldSelf.volumes) ? oldSelf.volumes : 1)",
+        message: "'volumes cannot become fewer: records lie on each of them'",
+    },
+    Rule {
+        path: &["spec", "storage"],
         rule: "has(self.storageClassName) == has(oldSelf.storageClassName) && \
                (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
         message: "'storageClassName cannot change: volumes cannot move to another class'",

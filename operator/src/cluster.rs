@@ -125,7 +125,11 @@ async fn round(
     observed: &Observed,
     memory: &mut Memory,
 ) -> Result<bool, Error> {
-    let resolved = validate::validate(&observed.cluster, &context.defaults, observed.summary.brokers_in_use);
+    let in_use = validate::InUse {
+        brokers: observed.summary.brokers_in_use,
+        volumes: observed.owned.values().map(|object| volumes::count(object)).max().unwrap_or(0),
+    };
+    let resolved = validate::validate(&observed.cluster, &context.defaults, in_use);
     let outcome = match &resolved {
         Ok(resolved) => {
             let desired = build::build(resolved)?;

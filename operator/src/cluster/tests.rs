@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::build::{Desired, build};
 use super::diff::{self, Applied, Reason, decide};
-use super::validate::{Defaults, Resolved, validate};
+use super::validate::{Defaults, InUse, Resolved, validate};
 use crate::args::PullPolicy;
 
 fn cluster(spec: Value) -> KafkaCluster {
@@ -29,7 +29,7 @@ fn defaults() -> Defaults {
 }
 
 fn resolved(spec: Value) -> Resolved {
-    validate(&cluster(spec), &defaults(), 0).unwrap()
+    validate(&cluster(spec), &defaults(), InUse::default()).unwrap()
 }
 
 fn objects(spec: Value) -> Vec<Desired> {
@@ -129,18 +129,71 @@ fn users_add_to_pods_and_replace_nothing() {
     assert_eq!(retention, &json!({ "whenDeleted": "Delete", "whenScaled": "Retain" }));
 }
 
+/// Names and sizes of the claim templates, names and paths of the broker's mounts, and its log directories.
+fn storage_of(set: &DynamicObject) -> Value {
+    let spec = &set.data["spec"];
+    let container = &spec["template"]["spec"]["containers"][0];
+    let claims = spec["volumeClaimTemplates"].as_array().unwrap().iter();
+    let mounts = container["volumeMounts"].as_array().unwrap().iter();
+    let environment = container["env"].as_array().unwrap();
+    let directories = environment.iter().find(|one| one["name"] == json!("MILENA_DATA_DIR")).unwrap();
+    let claims: Vec<Value> = claims
+        .map(|claim| json!([claim["metadata"]["name"], claim["spec"]["resources"]["requests"]["storage"]]))
+        .collect();
+    let mounts: Vec<Value> = mounts.map(|mount| json!([mount["name"], mount["mountPath"]])).collect();
+    json!([claims, mounts, directories["value"]])
+}
+
+#[test]
+fn a_broker_has_a_log_directory_on_each_volume() {
+    let config = ["config", "/etc/milena"];
+    assert_eq!(
+        storage_of(&stateful_set(small())),
+        json!([[["data", "1Gi"]], [["data", "/var/lib/milena"], config], "/var/lib/milena"])
+    );
+    let set = stateful_set(json!({ "brokers": 3, "storage": { "size": "1Gi", "volumes": 3 } }));
+    let mounts = [
+        ["data", "/var/lib/milena"],
+        ["data-1", "/var/lib/milena-1"],
+        ["data-2", "/var/lib/milena-2"],
+        config,
+    ];
+    assert_eq!(
+        storage_of(&set),
+        json!([
+            [["data", "1Gi"], ["data-1", "1Gi"], ["data-2", "1Gi"]],
+            mounts,
+            "/var/lib/milena,/var/lib/milena-1,/var/lib/milena-2"
+        ])
+    );
+    assert_eq!(super::volumes::count(&set), 3);
+}
+
+#[test]
+fn volumes_that_are_there_stay() {
+    let two = cluster(json!({ "storage": { "size": "1Gi", "volumes": 2 } }));
+    let with = |volumes| validate(&two, &defaults(), InUse { brokers: 0, volumes }).unwrap();
+    for (has, stays, fewer) in [(0, 2, false), (1, 2, false), (2, 2, false), (3, 3, true)] {
+        let resolved = with(has);
+        assert_eq!((resolved.volumes, resolved.fewer_volumes()), (stays, fewer), "{has}");
+    }
+}
+
 #[test]
 fn brokers_that_hold_partitions_stay() {
     let one = cluster(json!({ "brokers": 1, "storage": { "size": "1Gi" } }));
-    let resolved = validate(&one, &defaults(), 3).unwrap();
+    let with = |brokers| validate(&one, &defaults(), InUse { brokers, volumes: 1 }).unwrap();
+    let resolved = with(3);
     assert_eq!((resolved.brokers, resolved.scale_down_blocked()), (3, true));
-    let resolved = validate(&one, &defaults(), 1).unwrap();
+    let resolved = with(1);
     assert_eq!((resolved.brokers, resolved.scale_down_blocked()), (1, false));
 }
 
 #[test]
 fn what_cannot_be_built_is_said() {
-    let reason = |cluster: KafkaCluster| validate(&cluster, &defaults(), 0).map(|_| ()).unwrap_err().reason;
+    let reason = |cluster: KafkaCluster| {
+        validate(&cluster, &defaults(), InUse::default()).map(|_| ()).unwrap_err().reason
+    };
     for name in ["1demo", "de.mo", "demo-", &"d".repeat(53)] {
         let mut named = cluster(small());
         named.metadata.name = Some(name.to_owned());
@@ -149,6 +202,12 @@ fn what_cannot_be_built_is_said() {
     let unknown = json!({ "storage": { "size": "1Gi" }, "config": { "no.such.setting": 1 } });
     assert_eq!(reason(cluster(unknown)), "InvalidConfig");
     assert_eq!(reason(cluster(json!({ "brokers": -1, "storage": { "size": "1Gi" } }))), "InvalidSpec");
+    for volumes in [0, 17] {
+        assert_eq!(
+            reason(cluster(json!({ "storage": { "size": "1Gi", "volumes": volumes } }))),
+            "InvalidSpec"
+        );
+    }
 }
 
 /// What the API server would make of an apply: the annotation, and a field with a default.

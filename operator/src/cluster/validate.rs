@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use milena_crds::cluster::{KafkaCluster, KafkaClusterSpec, MAX_BROKERS};
+use milena_crds::cluster::{KafkaCluster, KafkaClusterSpec, MAX_BROKERS, MAX_VOLUMES};
 use milena_crds::names;
 use milena_crds::settings::check_broker_config;
 
@@ -38,6 +38,8 @@ pub struct Resolved {
     pub spec: KafkaClusterSpec,
     /// Brokers to run: as many as the spec says, or more while one that is to go still holds partitions.
     pub brokers: i32,
+    /// Volumes of each: as many as the spec says, or more where there are more, for none is taken away.
+    pub volumes: i32,
     /// Image of the brokers.
     pub image: String,
     /// What the operator was installed with.
@@ -70,18 +72,27 @@ impl Resolved {
     pub fn scale_down_blocked(&self) -> bool {
         self.brokers > self.spec.brokers
     }
+
+    /// Whether the spec takes volumes away.
+    pub fn fewer_volumes(&self) -> bool {
+        self.volumes > self.spec.storage.volumes
+    }
 }
 
-/// Checks a KafkaCluster and fills in what it leaves open. `brokers_in_use` is one more than the highest broker id
-/// that still holds a replica.
+/// What a cluster has already and keeps.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InUse {
+    /// One more than the highest broker id that still holds a replica.
+    pub brokers: i32,
+    /// Volumes of each broker.
+    pub volumes: i32,
+}
+
+/// Checks a KafkaCluster and fills in what it leaves open.
 ///
 /// # Errors
 /// The first thing that is wrong with it.
-pub fn validate(
-    cluster: &KafkaCluster,
-    defaults: &Defaults,
-    brokers_in_use: i32,
-) -> Result<Resolved, Invalid> {
+pub fn validate(cluster: &KafkaCluster, defaults: &Defaults, in_use: InUse) -> Result<Resolved, Invalid> {
     let metadata = &cluster.metadata;
     let (Some(name), Some(namespace), Some(uid)) = (&metadata.name, &metadata.namespace, &metadata.uid)
     else {
@@ -93,6 +104,11 @@ pub fn validate(
         let message = format!("spec.brokers is {}; it must be from 0 to {MAX_BROKERS}", spec.brokers);
         return Err(Invalid::new("InvalidSpec", message));
     }
+    if !(1..=MAX_VOLUMES).contains(&spec.storage.volumes) {
+        let message =
+            format!("spec.storage.volumes is {}; it must be from 1 to {MAX_VOLUMES}", spec.storage.volumes);
+        return Err(Invalid::new("InvalidSpec", message));
+    }
     check_broker_config(&spec.config)
         .map_err(|error| Invalid::new("InvalidConfig", format!("spec.config: {error}")))?;
     Ok(Resolved {
@@ -100,7 +116,8 @@ pub fn validate(
         namespace: namespace.clone(),
         uid: uid.clone(),
         spec: spec.clone(),
-        brokers: spec.brokers.max(brokers_in_use.min(MAX_BROKERS)),
+        brokers: spec.brokers.max(in_use.brokers.min(MAX_BROKERS)),
+        volumes: spec.storage.volumes.max(in_use.volumes.min(MAX_VOLUMES)),
         image: spec.image.clone().unwrap_or_else(|| defaults.image.clone()),
         defaults: defaults.clone(),
     })

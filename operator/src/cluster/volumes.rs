@@ -1,5 +1,8 @@
-//! Volumes that grow. A StatefulSet's claim template cannot change: the claims are grown one by one, and the
-//! StatefulSet is made anew around its running pods.
+//! Volumes that grow, and become more. A StatefulSet's claim templates cannot change: the claims are grown one by one,
+//! and the StatefulSet is made anew around its running pods, which it then restarts one by one where they get a volume
+//! more.
+
+use std::cmp::Ordering;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
@@ -20,8 +23,8 @@ use crate::error::Error;
 const TEMPLATES: &str = "/spec/volumeClaimTemplates";
 const SIZE: &str = "/spec/resources/requests/storage";
 
-/// Brings the volumes to the size that the cluster asks for. Where that cannot be, `desired` gets the templates that
-/// the live StatefulSet has, and the answer says why.
+/// Brings the volumes to the size and number that the cluster asks for. Where the size cannot be, `desired` keeps the one
+/// that the live StatefulSet has, and the answer says why.
 pub async fn grow(
     context: &Context,
     cluster: &Resolved,
@@ -32,17 +35,20 @@ pub async fn grow(
     let (Some(wanted), Some(has)) = (size_of_template(desired), size_of_template(live)) else {
         return Ok(None);
     };
-    if wanted == has {
-        return Ok(None);
-    }
-    let refused = if wanted < has {
-        Some(format!("spec.storage.size is {}; a volume cannot shrink", cluster.spec.storage.size.0))
-    } else {
-        grow_claims(context, cluster, wanted).await?
+    let refused = match wanted.cmp(&has) {
+        Ordering::Less => {
+            Some(format!("spec.storage.size is {}; a volume cannot shrink", cluster.spec.storage.size.0))
+        }
+        Ordering::Equal => None,
+        Ordering::Greater => grow_claims(context, cluster, wanted).await?,
     };
-    if let Some(message) = refused {
-        keep_templates(desired, live);
-        return Ok(Some(Invalid { reason: "StorageNotResized", message }));
+    let grows = wanted > has && refused.is_none();
+    if refused.is_some() {
+        keep_size(desired, live);
+    }
+    if !grows && count(live) == count(desired) {
+        let problem = refused.or_else(|| fewer_volumes(cluster));
+        return Ok(problem.map(|message| Invalid { reason: "StorageNotResized", message }));
     }
     make_anew(context, cluster, live).await?;
     // The StatefulSet's deletion begins the next round.
@@ -90,11 +96,12 @@ async fn make_anew(context: &Context, cluster: &Resolved, live: &DynamicObject) 
     tracing::info!(
         namespace = cluster.namespace,
         name = cluster.name,
-        "making a StatefulSet anew for larger volumes"
+        "making a StatefulSet anew for larger or more volumes"
     );
     within(api.delete(&live.name_any(), &parameters)).await?;
     let note = format!(
-        "The volumes grow to {}; the StatefulSet is made anew around the running pods",
+        "{} of {} for each broker; the StatefulSet is made anew around the running pods",
+        if cluster.volumes == 1 { "A volume".to_owned() } else { format!("{} volumes", cluster.volumes) },
         cluster.spec.storage.size.0
     );
     context
@@ -109,18 +116,33 @@ async fn make_anew(context: &Context, cluster: &Resolved, live: &DynamicObject) 
     Ok(())
 }
 
+/// Why the cluster has more volumes than its spec says.
+fn fewer_volumes(cluster: &Resolved) -> Option<String> {
+    cluster.fewer_volumes().then(|| {
+        format!(
+            "spec.storage.volumes is {}, and each broker has {}: a volume with records is not taken away, set it back",
+            cluster.spec.storage.volumes, cluster.volumes
+        )
+    })
+}
+
+/// How many volumes each pod of a StatefulSet has; 0 for other objects.
+pub fn count(set: &DynamicObject) -> i32 {
+    let templates = set.data.pointer(TEMPLATES).and_then(Value::as_array);
+    templates.and_then(|all| i32::try_from(all.len()).ok()).unwrap_or(0)
+}
+
 fn size_of_template(set: &DynamicObject) -> Option<u128> {
     let template = set.data.pointer(TEMPLATES)?.as_array()?.first()?;
     quantity::bytes(template.pointer(SIZE)?.as_str()?)
 }
 
-/// An apply with other templates would be refused.
-fn keep_templates(desired: &mut DynamicObject, live: &DynamicObject) {
+/// An apply with another size would be refused.
+fn keep_size(desired: &mut DynamicObject, live: &DynamicObject) {
     let size = live.data.pointer(TEMPLATES).and_then(|all| all.as_array()?.first()?.pointer(SIZE)).cloned();
-    let template = desired.data.pointer_mut(TEMPLATES).and_then(|all| all.as_array_mut()?.first_mut());
-    if let (Some(size), Some(template)) = (size, template)
-        && let Some(place) = template.pointer_mut(SIZE)
-    {
-        *place = Value::clone(&size);
+    let Some(size) = size else { return };
+    let templates = desired.data.pointer_mut(TEMPLATES).and_then(Value::as_array_mut);
+    for place in templates.into_iter().flatten().filter_map(|template| template.pointer_mut(SIZE)) {
+        *place = size.clone();
     }
 }

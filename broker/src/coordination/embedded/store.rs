@@ -430,8 +430,12 @@ fn new_topic(object_name: &str, spec: KafkaTopicSpec, id: Uuid) -> KafkaTopic {
 
 /// The KafkaCluster of a process to which nobody has applied one.
 fn own_cluster(files: &ObjectFiles, id: Uuid) -> Result<KafkaCluster, FileError> {
-    let storage =
-        Storage { size: Quantity("1Gi".to_owned()), storage_class_name: None, delete_with_cluster: false };
+    let storage = Storage {
+        size: Quantity("1Gi".to_owned()),
+        volumes: 1,
+        storage_class_name: None,
+        delete_with_cluster: false,
+    };
     let spec = KafkaClusterSpec {
         brokers: 1,
         storage,

@@ -17,8 +17,8 @@ use crate::cluster::validate::Resolved;
 
 /// Name of the container with the broker.
 pub const CONTAINER: &str = "broker";
-/// Name of the volume with the log, and of the claims made for it: `data-demo-0`.
-pub const DATA: &str = "data";
+/// Name of the first volume with logs, and of the claims made for it: `data-demo-0`. The others are `data-1`, …
+const DATA: &str = "data";
 const DATA_DIR: &str = "/var/lib/milena";
 const CONFIG: &str = "config";
 const CONFIG_DIR: &str = "/etc/milena";
@@ -26,6 +26,22 @@ const CONFIG_DIR: &str = "/etc/milena";
 const USER: i64 = 65532;
 /// Time to hand over leadership and to make everything durable, in seconds.
 const GRACE: i64 = 120;
+
+/// A volume with logs.
+pub struct LogVolume {
+    /// Its name in the pod, and that of the claim template.
+    pub name: String,
+    /// Where it is mounted.
+    pub path: String,
+}
+
+/// The volumes with logs. The first one is named as in clusters that have only that one.
+pub fn volumes(cluster: &Resolved) -> impl Iterator<Item = LogVolume> {
+    (0..cluster.volumes).map(|number| match number {
+        0 => LogVolume { name: DATA.to_owned(), path: DATA_DIR.to_owned() },
+        _ => LogVolume { name: format!("{DATA}-{number}"), path: format!("{DATA_DIR}-{number}") },
+    })
+}
 
 /// The pod template; what the user adds never replaces what the operator relies on.
 pub fn template(cluster: &Resolved) -> PodTemplateSpec {
@@ -79,6 +95,9 @@ fn container(cluster: &Resolved) -> Container {
         read_only: read_only.then_some(true),
         ..VolumeMount::default()
     };
+    let mut volume_mounts: Vec<VolumeMount> =
+        volumes(cluster).map(|volume| mount(&volume.name, &volume.path, false)).collect();
+    volume_mounts.push(mount(CONFIG, CONFIG_DIR, true));
     Container {
         name: CONTAINER.to_owned(),
         image: Some(cluster.image.clone()),
@@ -96,7 +115,7 @@ fn container(cluster: &Resolved) -> Container {
             capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
             ..SecurityContext::default()
         }),
-        volume_mounts: Some(vec![mount(DATA, DATA_DIR, false), mount(CONFIG, CONFIG_DIR, true)]),
+        volume_mounts: Some(volume_mounts),
         ..Container::default()
     }
 }
@@ -124,7 +143,7 @@ fn environment(cluster: &Resolved) -> Vec<EnvVar> {
         field("MILENA_NODE_NAME", "spec.nodeName"),
         // Kubernetes copies the node's zone to the pod's labels from 1.35 on; before, the value is empty.
         field("MILENA_RACK", "metadata.labels['topology.kubernetes.io/zone']"),
-        fixed("MILENA_DATA_DIR", DATA_DIR.to_owned()),
+        fixed("MILENA_DATA_DIR", volumes(cluster).map(|volume| volume.path).collect::<Vec<_>>().join(",")),
         fixed("MILENA_LISTEN", format!("0.0.0.0:{}", names::KAFKA_PORT)),
         fixed("MILENA_HTTP_LISTEN", format!("0.0.0.0:{}", names::HTTP_PORT)),
         fixed("MILENA_CONFIG_FILE", format!("{CONFIG_DIR}/{}", config::FILE)),

@@ -30,7 +30,9 @@ pub fn stateful_set(cluster: &Resolved) -> StatefulSet {
             }),
             persistent_volume_claim_retention_policy: Some(retention(cluster)),
             template: pod::template(cluster),
-            volume_claim_templates: Some(vec![claim(cluster)]),
+            volume_claim_templates: Some(
+                pod::volumes(cluster).map(|volume| claim(cluster, volume.name)).collect(),
+            ),
             ..StatefulSetSpec::default()
         }),
         status: None,
@@ -46,12 +48,12 @@ fn retention(cluster: &Resolved) -> StatefulSetPersistentVolumeClaimRetentionPol
     }
 }
 
-fn claim(cluster: &Resolved) -> PersistentVolumeClaim {
+fn claim(cluster: &Resolved, name: String) -> PersistentVolumeClaim {
     let storage = &cluster.spec.storage;
     let requests = BTreeMap::from([("storage".to_owned(), storage.size.clone())]);
     PersistentVolumeClaim {
         metadata: ObjectMeta {
-            name: Some(pod::DATA.to_owned()),
+            name: Some(name),
             labels: Some(selector(&cluster.name)),
             ..ObjectMeta::default()
         },

@@ -113,6 +113,8 @@ impl Log {
     }
 
     fn roll_at(&mut self, base_offset: i64, now_ms: i64) -> Result<(), StorageError> {
+        // A start on the same boot looks at the last segment alone: the epochs of the others it has from the checkpoint.
+        self.shared.keep_epochs(self.config.epoch_durability())?;
         self.seal()?;
         self.release_space();
         self.take_snapshot(base_offset);

@@ -130,15 +130,21 @@ impl Shared {
 
     /// Writes the checkpoint of leader epochs, if it is behind. With a full disk it stays so until the next time.
     pub(crate) fn write_epochs(&self, durability: Durability) -> Result<(), StorageError> {
-        let changes = self.epochs.write().take_changes();
-        let Some(content) = changes else { return Ok(()) };
-        match self.guard(epochs::store(&self.dir, &content, durability)) {
-            Err(error) if error.leaves_log_intact() => {
-                self.epochs.write().mark_dirty();
-                Ok(())
-            }
+        match self.keep_epochs(durability) {
+            Err(error) if error.leaves_log_intact() => Ok(()),
             other => other,
         }
+    }
+
+    /// As [`Shared::write_epochs`], where it must not stay behind.
+    pub(crate) fn keep_epochs(&self, durability: Durability) -> Result<(), StorageError> {
+        let changes = self.epochs.write().take_changes();
+        let Some(content) = changes else { return Ok(()) };
+        self.guard(epochs::store(&self.dir, &content, durability)).inspect_err(|error| {
+            if error.leaves_log_intact() {
+                self.epochs.write().mark_dirty();
+            }
+        })
     }
 
     /// Where a leader epoch ends, not before the log starts.

@@ -16,11 +16,15 @@ use world::World;
 const FIXED: u64 = 100;
 const FRESH: u64 = 100;
 /// Seeds that found something.
-const FOUND: [u64; 2] = [
+const FOUND: [u64; 5] = [
     // What was refused with a full disk came back at a power cut.
     9_692_046_896_646,
     // What a full disk let through of an index stayed in its file when it was truncated.
     7_257_226_176_361,
+    // A leader epoch that a full disk kept out of the checkpoint was forgotten once its segment was not the last one.
+    9_576_186_945_163,
+    13_530_973_142_921,
+    8_408_891_638_095,
 ];
 /// Operations of a case.
 const STEPS: usize = 80;

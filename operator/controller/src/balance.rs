@@ -34,6 +34,10 @@ impl Controller {
     pub(crate) fn balance(&mut self, chunks: &Chunks, writes: &mut Writes<'_>) {
         self.stuck.clear();
         let Some(cluster) = &self.cluster else { return };
+        if cluster.restored.is_some() || chunks.objects().values().any(|object| !object.held.is_empty()) {
+            // Where replicas are is known once the newest state of everything is put back.
+            return;
+        }
         let is_up = |broker: &Broker| broker.liveness == Liveness::Alive && !broker.draining;
         let stays = |(id, broker): &(&i32, &Broker)| !cluster.is_leaving(**id) && is_up(broker);
         let hosts: Hosts =

@@ -178,3 +178,25 @@ fn what_is_adopted_waits_for_what_brokers_remember_of_it() {
     assert!(back.is_successor_of(&newest) && back.is_successor_of(&begun));
     assert_eq!((back.isr, world.reason("b").as_str()), (newest.isr, "Ready"));
 }
+
+#[test]
+fn brokers_are_made_even_once_it_is_known_where_replicas_are() {
+    let mut world = World::new(2);
+    world.create("a", 12);
+    world.settle();
+    let states = world.states("a");
+    let cluster = world.cluster.clone().unwrap();
+    let restored = Some(Declared { id: "true".to_owned(), ..Declared::default() });
+    world.start(2, true);
+    world.set_cluster(Some(Cluster { brokers: 3, restored, ..cluster.clone() }));
+    world.settle();
+    for id in 0..3 {
+        answer(&mut world, id, None);
+    }
+    let replicas =
+        |world: &World| world.states("a").iter().map(|state| state.replicas.clone()).collect::<Vec<_>>();
+    assert_eq!(replicas(&world), states.iter().map(|state| state.replicas.clone()).collect::<Vec<_>>());
+    world.set_cluster(Some(Cluster { brokers: 3, ..cluster }));
+    world.settle();
+    assert!(world.states("a").iter().any(PartitionState::is_reassigning), "now they move");
+}

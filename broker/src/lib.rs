@@ -15,6 +15,7 @@ mod fetch;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod groups;
+pub mod heap;
 pub mod http;
 pub mod logging;
 pub mod metrics;

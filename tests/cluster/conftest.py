@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 
 import pytest
-from harness import cuts, machine
+from harness import cuts, machine, tools
 from harness.disks import Disk
 from harness.faults import Scene
 from harness.kube import Namespace, Refused, cluster, helm, kubectl, topic
-from harness.load import Load
+from harness.load import KINDS, Load
 from harness.wait import until
 
 CHART = Path(__file__).parents[2] / "charts/milena"
@@ -81,14 +81,20 @@ def scene(operator, space):
 
 @pytest.fixture
 def load(scene):
-    """Clients on the scene's topic, two that write and two that read."""
-    made = Load(lambda *arguments: machine.start_inside(*machine.python("load.py", *arguments)), scene.bootstrap,
-                scene.topic, scene.partitions)
+    """Clients of three kinds on the scene's topic, each with one that writes and one that reads."""
+    kinds = [*KINDS, "java"] if tools.are_there() else KINDS
+    made = Load(start_driver, scene.bootstrap, scene.topic, scene.partitions, kinds)
     try:
         made.flows()
         yield made
     finally:
         made.kill()
+
+
+def start_driver(kind, *arguments):
+    """A client of the load, where pods are reached."""
+    command = tools.load(*arguments) if kind == "java" else machine.python("load.py", kind, *arguments)
+    return machine.start_inside(*command)
 
 
 @pytest.fixture

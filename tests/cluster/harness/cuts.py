@@ -36,6 +36,14 @@ def from_api_server(address):
 
 
 @contextlib.contextmanager
+def from_everything(address):
+    """Nothing reaches the address, and nothing comes from it."""
+    with applied([f"add rule inet faults {chain} ip {side} {address} drop"
+                  for chain in ("forward", "input", "output") for side in ("saddr", "daddr")]):
+        yield
+
+
+@contextlib.contextmanager
 def applied(rules):
     nft("-f", "-", input=TABLE + "\n".join(rules) + "\n")
     try:

@@ -112,6 +112,14 @@ def cut_from_api_server(scene, broker):
 
 
 @contextlib.contextmanager
+def cut_from_everything(scene, broker):
+    """Its machine is still there, and nobody hears it any more: neither a refusal nor an end of its connections."""
+    with cuts.from_everything(scene.address(broker)):
+        yield
+        time.sleep(scene.hold)
+
+
+@contextlib.contextmanager
 def disk_full(scene, broker):
     scene.disks[broker].fill()
     try:
@@ -159,6 +167,7 @@ FAULTS = {
     "cut from the other brokers": cut_from_brokers,
     "cut from the operator": cut_from_operator,
     "cut from the API server": cut_from_api_server,
+    "cut from everything": cut_from_everything,
     "disk full": disk_full,
     "volume lost": volume_lost,
     "operator killed": operator_killed,

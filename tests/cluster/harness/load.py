@@ -76,12 +76,12 @@ class Consumer(Client):
 
 
 class Load:
-    """Two producers and two groups of consumers on one topic. `start` runs a driver where the brokers are reached."""
+    """A producer and a group of consumers of each kind on one topic. `start` runs a driver where the brokers are reached."""
 
-    def __init__(self, start, bootstrap, topic, partitions):
+    def __init__(self, start, bootstrap, topic, partitions, kinds=KINDS):
         self.partitions = partitions
-        self.producers = [Producer(start, kind, bootstrap, topic, partitions) for kind in KINDS]
-        self.consumers = [Consumer(start, kind, bootstrap, topic) for kind in KINDS]
+        self.producers = [Producer(start, kind, bootstrap, topic, partitions) for kind in kinds]
+        self.consumers = [Consumer(start, kind, bootstrap, topic) for kind in kinds]
 
     @property
     def clients(self):

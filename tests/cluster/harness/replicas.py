@@ -23,6 +23,20 @@ def states(space, cluster):
     return found
 
 
+def of_topic(space, topic):
+    """By partition of a KafkaTopic: leader (None for none), replicas in order, and the brokers of the ISR."""
+    uid, found = space.get("kafkatopic", topic)["metadata"]["uid"], {}
+    for chunk in space.list("kafkapartitions"):
+        for key, text in chunk["spec"]["partitions"].items():
+            if key.startswith(uid):
+                fields = dict(field.partition("=")[::2] for field in text.split())
+                leader = int(fields["leader"]) if fields["leader"].isdigit() else None
+                replicas = [int(one) for one in fields["replicas"].split(",")]
+                isr = {int(member.split(".")[0]) for member in fields["isr"].split(",") if member}
+                found[int(key.rpartition("/")[2])] = (leader, replicas, isr)
+    return found
+
+
 def lacking(space, cluster):
     """Partitions without a leader or with a replica out of the ISR."""
     return {key: state for key, state in states(space, cluster).items() if state[0] is None or state[1] != state[2]}

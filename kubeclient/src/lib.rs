@@ -1,8 +1,8 @@
 //! The client of the Kubernetes API server, which the operator and the brokers share.
 //!
 //! [`Access`] says where the API server is and who asks: by a kubeconfig, or by what Kubernetes mounts into a pod.
-//! [`builder`] makes kube's client of it. kube can do so itself, but then brings along what a pod has no use for, a
-//! sixth of the program: runners of credential plugins, JSONPath for what they answer, another reader of YAML.
+//! [`builder`] makes kube's client of it. kube can do so itself, but then brings along what a pod has no use for:
+//! runners of credential plugins, JSONPath for what they answer, another reader of YAML.
 
 mod access;
 mod client;

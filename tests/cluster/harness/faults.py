@@ -132,7 +132,9 @@ def disk_full(scene, broker):
 @contextlib.contextmanager
 def volume_lost(scene, broker):
     """Volume, claim and pod are gone: the broker begins on an empty disk, under its own number."""
-    disk, process = scene.disks[broker], scene.process(broker)
+    disk = scene.disks[broker]
+    # None where it fails again and again.
+    process = machine.find_pid(scene.pod(broker), scene.space.name)
     scene.space.run("delete", "persistentvolumeclaim", disk.claim, "--wait=false")
     scene.space.run("delete", "pod", scene.pod(broker), "--force", "--grace-period=0", "--wait=false")
     until("the claim is gone or another one", lambda: is_anew(scene, disk), 60)

@@ -98,7 +98,14 @@ pub struct Ghost {
 }
 
 /// A fault or a change is about to happen: who holds what.
-pub struct Before(Vec<BTreeSet<(i64, Record)>>);
+pub struct Before(Vec<Held>);
+
+/// What the members of ISR and ELR have in one partition.
+struct Held {
+    records: BTreeSet<(i64, Record)>,
+    /// Where the longest of their logs ends: retention may have left no record in it.
+    end: i64,
+}
 
 fn at(offset: i64) -> usize {
     usize::try_from(offset).unwrap()
@@ -270,17 +277,11 @@ impl Ghost {
     /// Who holds what, before something happens.
     pub fn before(&self, store: &Store, nodes: &[Node]) -> Before {
         let held = |partition: usize| {
-            let state = store.true_state(partition);
-            let members = state.isr.iter().chain(&state.elr);
-            let logs = members.filter_map(|member| {
-                let node = &nodes[at(i64::from(member.broker))];
-                let same = node.disk.generation.disk == member.generation.disk;
-                same.then(|| &node.disk.logs[partition])
-            });
-            logs.flat_map(|log| {
+            let logs = || members_logs(store.true_state(partition), nodes, partition);
+            let records = logs().flat_map(|log| {
                 (log.log_start()..log.log_end()).map(|offset| (offset, log.record(offset).unwrap()))
-            })
-            .collect()
+            });
+            Held { records: records.collect(), end: logs_end(logs()) }
         };
         Before((0..self.seen.len()).map(held).collect())
     }
@@ -289,7 +290,16 @@ impl Ghost {
     pub fn excuse(&mut self, before: &Before, store: &Store, nodes: &[Node]) {
         for (partition, (seen, before)) in self.seen.iter_mut().zip(&before.0).enumerate() {
             let state = store.true_state(partition);
-            for (offset, record) in before {
+            let end = logs_end(members_logs(state, nodes, partition));
+            if end < before.end {
+                seen.told.values_mut().for_each(|told| *told = (*told).min(end));
+                // What retention had removed there is known, and in no log: other records may come in its place.
+                let lost = at(end)..at(before.end).min(seen.records.len());
+                for index in lost.filter(|index| seen.records[*index].is_some()) {
+                    seen.excused[index] = true;
+                }
+            }
+            for (offset, record) in &before.records {
                 if *offset < seen.kept_from || holds(state, nodes, partition, *offset, *record) {
                     continue;
                 }
@@ -358,9 +368,22 @@ fn has_entry(state: &PartitionState, broker: usize, generation: Generation) -> b
 
 /// Whether a member of ISR or ELR has the record, on the disk that its entry names.
 fn holds(state: &PartitionState, nodes: &[Node], partition: usize, offset: i64, record: Record) -> bool {
-    state.isr.iter().chain(&state.elr).any(|member| {
+    members_logs(state, nodes, partition).any(|log| log.record(offset) == Some(record))
+}
+
+/// The logs of members of ISR and ELR that still have their disk.
+fn members_logs<'a>(
+    state: &'a PartitionState,
+    nodes: &'a [Node],
+    partition: usize,
+) -> impl Iterator<Item = &'a Log> {
+    state.isr.iter().chain(&state.elr).filter_map(move |member| {
         let node = &nodes[at(i64::from(member.broker))];
-        node.disk.generation.disk == member.generation.disk
-            && node.disk.logs[partition].record(offset) == Some(record)
+        let same = node.disk.generation.disk == member.generation.disk;
+        same.then(|| &node.disk.logs[partition])
     })
+}
+
+fn logs_end<'a>(logs: impl Iterator<Item = &'a Log>) -> i64 {
+    logs.map(|log| log.log_end()).max().unwrap_or(0)
 }

@@ -29,7 +29,7 @@ CONFIG = {
     "log.flush.offset.checkpoint.interval.ms": 5000,
 }
 # What memory may grow by between the first third and the last, and what a topic may hold beyond what it should.
-GROWTH, SLACK = 16 * MIB, 512 * MIB
+GROWTH, SLACK = 8 * MIB, 512 * MIB
 # Bounds on the probe's end-to-end latency beside a producer that takes all that the machine gives.
 P999_MS, MAX_MS = 750, 3000
 

@@ -21,6 +21,7 @@ mod stages;
 mod store;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod world;
 
 use ghost::Violation;

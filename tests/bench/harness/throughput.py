@@ -11,7 +11,7 @@ def produce(server, plan, size, acks, codec, partitions, part=1):
     """As fast as it goes, by rdkafka_performance."""
     total = int(plan.bytes_of(size) * part)
     topic = server.create(partitions)
-    machine.touch_memory(server.home, total * 3 // 2)
+    machine.touch_memory(server.home, total * server.replicas * 3 // 2)
     before = server.cpu()
     rate = client.produce(server.bootstrap, topic, size, total, acks, codec)
     spent = server.cpu() - before

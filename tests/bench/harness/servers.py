@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 BINARY = Path(os.environ.get("MILENA_BROKER") or REPOSITORY / "target/release/milena-broker")
 KAFKA_TOOLS = os.environ.get("MILENA_KAFKA_TOOLS")
 # Both delete what retention no longer keeps after seconds rather than minutes, or the disk would fill.
-SETTINGS = {"log.retention.check.interval.ms": 5000}
+SETTINGS = {"log.retention.check.interval.ms": 5000, "log.segment.delete.delay.ms": 1000}
 TOPIC_SETTINGS = {"file.delete.delay.ms": 1000}
 NAMES = itertools.count(1)
 
@@ -64,12 +64,21 @@ class Server:
             time.sleep(0.02)
         raise TimeoutError(f"{self.name}: {topic} has no leaders after {timeout} s")
 
-    def delete(self, topic):
-        """Deletes a topic; its files go soon after."""
+    def delete(self, topic, timeout=60):
+        """Deletes a topic, and waits until its files are gone and nothing waits for the disk: who is measured next does
+        not pay for it."""
         try:
             self.admin().delete_topics([topic])[topic].result(30)
         except KafkaException as error:
             print(f"   {self.name}: {topic} cannot be deleted: {error}", flush=True)
+            return
+        end = time.monotonic() + timeout
+        while any(self.home.rglob(f"{topic}-*")):
+            if time.monotonic() > end:
+                print(f"   {self.name}: files of {topic} are still there after {timeout} s", flush=True)
+                break
+            time.sleep(0.1)
+        os.sync()
 
 
 class Milena(Server):

@@ -18,9 +18,9 @@ from . import machine, wire
 REPOSITORY = Path(__file__).resolve().parents[3]
 BINARY = Path(os.environ.get("MILENA_BROKER") or REPOSITORY / "target/release/milena-broker")
 KAFKA_TOOLS = os.environ.get("MILENA_KAFKA_TOOLS")
-# Both delete what retention no longer keeps after seconds rather than minutes, or the disk would fill.
+# Both delete what retention no longer keeps after seconds rather than minutes, or the disk would fill. The delay is set for
+# brokers: a topic's own setting goes with the topic.
 SETTINGS = {"log.retention.check.interval.ms": 5000, "log.segment.delete.delay.ms": 1000}
-TOPIC_SETTINGS = {"file.delete.delay.ms": 1000}
 NAMES = itertools.count(1)
 
 
@@ -53,8 +53,8 @@ class Server:
     def create(self, partitions=1, timeout=60, **config):
         """A new topic on all brokers, once each of its partitions has a leader; its name."""
         topic = f"bench-{next(NAMES)}"
-        settings = {**TOPIC_SETTINGS, **{name.replace("_", "."): value for name, value in config.items()}}
-        new = NewTopic(topic, partitions, self.replicas, config={k: str(v) for k, v in settings.items()})
+        settings = {name.replace("_", "."): str(value) for name, value in config.items()}
+        new = NewTopic(topic, partitions, self.replicas, config=settings)
         self.admin().create_topics([new], operation_timeout=timeout)[topic].result(timeout)
         end = time.monotonic() + timeout
         while time.monotonic() < end:
@@ -73,12 +73,17 @@ class Server:
             print(f"   {self.name}: {topic} cannot be deleted: {error}", flush=True)
             return
         end = time.monotonic() + timeout
-        while any(self.home.rglob(f"{topic}-*")):
+        while self.keeps(topic):
             if time.monotonic() > end:
                 print(f"   {self.name}: files of {topic} are still there after {timeout} s", flush=True)
                 break
             time.sleep(0.1)
         os.sync()
+
+    def keeps(self, topic):
+        """Whether there are files of a topic. os.walk passes over directories that go while it looks."""
+        found = (name for _, names, _ in os.walk(self.home) for name in names)
+        return any(name.startswith(f"{topic}-") for name in found)
 
 
 class Milena(Server):

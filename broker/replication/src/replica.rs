@@ -17,8 +17,6 @@ pub struct Replica {
     lowest: i32,
     /// Highest leader epoch that an earlier life of this process may have acted in.
     former: i32,
-    /// It has told what it remembers, and refuses all of that until it learns something newer.
-    frozen: bool,
     /// The generation changed at this start, and no state has been read past all caches since.
     needs_fresh: bool,
     /// The newest state that was acted on.
@@ -90,7 +88,6 @@ impl Replica {
             me,
             lowest: remembered,
             former: remembered,
-            frozen: false,
             needs_fresh: changed,
             state: None,
             role: Role::Idle,
@@ -159,7 +156,7 @@ impl Replica {
         if self.state.as_ref().is_some_and(|known| order(state) < order(known)) {
             return Learned::Refused;
         }
-        (self.needs_fresh, self.frozen) = (false, false);
+        self.needs_fresh = false;
         self.lowest = state.leader_epoch;
         let same = self
             .state
@@ -282,17 +279,16 @@ impl Replica {
         })
     }
 
-    /// Refuses every leader epoch up to `stored`, and up to all that it knows of, from now on, and answers up to which: it
-    /// has said which state it remembers as the newest, and acts on none that is not newer than all of those (rule 13).
+    /// Refuses every leader epoch up to `stored`, and up to all that it may have acted in, from now on, and answers up to
+    /// which: it has said which state it remembers as the newest, and acts on none that is not newer than all of those
+    /// (rule 13). Asked again, by a late question or in another life, it refuses nothing more: what is put back by the
+    /// first answer may be on its way, and its epoch may have been named to it already ([`Replica::saw_epoch`]).
     pub fn freeze(&mut self, stored: i32) -> i32 {
         if !holds(Rule::ReportFreezes) {
             return self.lowest.max(stored);
         }
-        // Asked again it answers the same, or what is put back by the first answer would be refused.
-        if !self.frozen || self.lowest <= stored {
-            self.lowest = self.lowest.max(stored).saturating_add(1);
-        }
-        self.frozen = true;
+        let acted_in = self.state.as_ref().map_or(self.former, |state| self.former.max(state.leader_epoch));
+        self.lowest = self.lowest.max(stored.max(acted_in).saturating_add(1));
         self.stand_down();
         self.lowest.saturating_sub(1)
     }

@@ -150,3 +150,14 @@ fn who_has_told_what_it_remembers_acts_on_nothing_that_is_not_newer() {
     assert_eq!(learn(&mut replica, 0, 8, 9), Learned::Leads);
     assert_eq!(replica.freeze(1), 8);
 }
+
+#[test]
+fn a_late_question_refuses_nothing_that_was_put_back_by_an_earlier_answer() {
+    let mut replica = Replica::new(member(ME), 2, false);
+    assert_eq!(replica.freeze(0), 2);
+    // It starts again, and a follower that has learned of the state that was put back names its epoch.
+    let mut replica = Replica::new(member(ME), 2, false);
+    replica.saw_epoch(4);
+    assert_eq!(replica.freeze(0), 3);
+    assert_eq!(learn(&mut replica, 0, 4, 5), Learned::Leads);
+}

@@ -44,6 +44,12 @@ impl Context {
         leader.wait_for(|holds| *holds).await.is_ok() && synced.wait_for(|filled| *filled).await.is_ok()
     }
 
+    /// Waits until this replica does not hold the Lease.
+    pub async fn deposed(&self) {
+        // Whoever gave it away for good has ended.
+        let _ = self.leader.clone().wait_for(|holds| !holds).await;
+    }
+
     /// Tells people something about an object. What cannot be told is logged: an Event is a courtesy.
     pub async fn tell(
         &self,

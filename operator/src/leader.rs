@@ -19,12 +19,13 @@ use crate::error::Error;
 use crate::metrics::Metrics;
 use claim::{Claim, Seen};
 
-/// A Lease that was not renewed for so long is free.
-const DURATION: Duration = Duration::from_secs(5);
+/// A Lease that was not renewed for so long is free: as long as a broker's, for a node that is lost may have both, and
+/// the next holder has watched brokers all along.
+const DURATION: Duration = Duration::from_secs(3);
 /// How often it is renewed, or looked at.
 const PERIOD: Duration = Duration::from_secs(1);
 /// Who could not renew for so long stops working, well before anybody else begins.
-const DEADLINE: Duration = Duration::from_millis(3500);
+const DEADLINE: Duration = Duration::from_millis(2500);
 
 /// A candidate for the Lease.
 pub struct Candidate {

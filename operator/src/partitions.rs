@@ -50,6 +50,9 @@ const AT_ONCE: usize = 4;
 const MOMENT: Duration = Duration::from_millis(20);
 /// Wait after a write that failed.
 const RETRY: Duration = Duration::from_millis(250);
+/// Wait in a namespace that is being deleted, at first and at most: each object that goes there asks for it to be put back,
+/// and nothing can be made any more.
+const GOING: (Duration, Duration) = (RETRY, Duration::from_secs(4));
 /// Shortest wait for a time to come.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 /// Longest wait for something to happen: deadlines are looked at again.
@@ -81,8 +84,12 @@ pub async fn run(handle: Arc<Handle>, context: Context, clock: Clock) {
         told: Summary::default(),
         told_at: Instant::ZERO,
         hasty: None,
+        going: GOING.0,
     };
     loop {
+        if task.context.may_write().is_err() {
+            task.stand_by();
+        }
         if !task.context.working().await || task.handle.is_closed() {
             let (namespace, name) = &task.handle.name;
             task.context.metrics.show_partitions(namespace, name, None);
@@ -118,9 +125,18 @@ struct Task {
     told_at: Instant,
     /// When it is to be told of what came too soon after that.
     hasty: Option<Instant>,
+    /// The next wait in a namespace that is being deleted.
+    going: Duration,
 }
 
 impl Task {
+    /// Another replica works, and says how the cluster stands.
+    fn stand_by(&mut self) {
+        let (namespace, name) = &self.handle.name;
+        self.context.metrics.show_partitions(namespace, name, None);
+        self.handle.state().planned = false;
+    }
+
     /// Asks brokers what elections depend on (rules 8 and 13).
     fn inquire(&self) {
         let (processes, wanted) = {
@@ -171,7 +187,11 @@ impl Task {
         for error in errors {
             match error {
                 // Until the namespace is gone there is nothing to do.
-                Error::Terminating => return true,
+                Error::Terminating => {
+                    sleep(self.going).await;
+                    self.going = GOING.1.min(self.going * 2);
+                    return true;
+                }
                 // What is there now has been handed in.
                 error if error.is_harmless() => wait = wait.max(MOMENT),
                 error => {
@@ -183,6 +203,9 @@ impl Task {
         }
         if !told {
             wait = wait.max(RETRY);
+        }
+        if !calm {
+            self.going = GOING.0;
         }
         sleep(wait).await;
         calm && told
@@ -286,6 +309,7 @@ impl Task {
             let (wait, deadline) = self.until_next_look();
             tokio::select! {
                 () = self.handle.wake_partitions.notified() => return,
+                () = self.context.deposed() => return,
                 Some((broker, epoch)) = gone.recv() => {
                     let (namespace, name) = &self.handle.name;
                     tracing::info!(namespace, name, broker, epoch, "the process of a broker is gone: its connection was refused");

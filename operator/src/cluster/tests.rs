@@ -266,7 +266,7 @@ fn what_others_add_is_theirs_once_an_apply_left_it() {
     let desired = stateful_set(small());
     let sent = diff::hash(&desired);
     let mut live = applied(&desired);
-    live.data["spec"]["minReadySeconds"] = json!(7);
+    live.data["spec"]["revisionHistoryLimit"] = json!(7);
     let last = Applied { sent, got: diff::fingerprint(&live) };
     assert_eq!(decide(&desired, sent, Some(&live), Some(last)), None);
 }

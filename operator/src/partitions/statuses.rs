@@ -20,6 +20,9 @@ use crate::world::Handle;
 
 /// Writes under way at once. The API server takes about 1,000 small writes a second from sixteen writers.
 const AT_ONCE: usize = 16;
+/// Of those that tell of replicas out of sync alone: after a failure there are thousands of them, while the changes of
+/// partitions that end it are waited for.
+const MINOR_AT_ONCE: usize = 2;
 /// How long a status waits that differs in nothing but replicas out of sync: a broker that restarts makes thousands of
 /// them, and unmakes them a moment later.
 const MINOR_WAIT: Duration = Duration::from_secs(5);
@@ -40,6 +43,8 @@ pub struct Statuses {
 struct Lines {
     /// To be written now.
     due: VecDeque<StatusWrite>,
+    /// To be written now, a few at a time.
+    due_minor: VecDeque<StatusWrite>,
     /// To be judged anew later, in the order of their times.
     minor: VecDeque<(Instant, String)>,
     /// Those that have waited: what is still to be written is written.
@@ -48,10 +53,20 @@ struct Lines {
 
 impl Lines {
     fn put(&mut self, write: StatusWrite, now: Instant) {
-        if self.waited.remove(&write.name) || !write.minor {
-            self.due.push_back(write);
-        } else {
-            self.minor.push_back((now + MINOR_WAIT, write.name));
+        let waited = self.waited.remove(&write.name);
+        match (write.minor, waited) {
+            (false, _) => self.due.push_back(write),
+            (true, true) => self.due_minor.push_back(write),
+            (true, false) => self.minor.push_back((now + MINOR_WAIT, write.name)),
+        }
+    }
+
+    /// The next one to be written while so many are under way.
+    fn next(&mut self, under_way: usize) -> Option<StatusWrite> {
+        match under_way {
+            ..MINOR_AT_ONCE => self.due.pop_front().or_else(|| self.due_minor.pop_front()),
+            MINOR_AT_ONCE..AT_ONCE => self.due.pop_front(),
+            _ => None,
         }
     }
 
@@ -75,6 +90,10 @@ impl Statuses {
         }
     }
 
+    fn next(&self, under_way: usize) -> Option<StatusWrite> {
+        self.lines().next(under_way)
+    }
+
     fn lines(&self) -> MutexGuard<'_, Lines> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -90,8 +109,7 @@ impl Statuses {
                 (ripe, lines.minor.front().map(|(until, _)| *until))
             };
             judge_anew(&handle, &ripe);
-            while under_way.len() < AT_ONCE {
-                let Some(write) = self.lines().due.pop_front() else { break };
+            while let Some(write) = self.next(under_way.len()) {
                 under_way.push(carry_out(&context, &api, write));
             }
             tokio::select! {
@@ -187,9 +205,17 @@ mod tests {
         assert_eq!(lines.ripe(begun + MINOR_WAIT), ["behind"]);
         // Judged anew: it still differs.
         lines.put(write("behind", true), begun + MINOR_WAIT);
-        assert_eq!(lines.due.back().map(|write| write.name.as_str()), Some("behind"));
         // The next one waits again.
         lines.put(write("behind", true), begun + MINOR_WAIT);
-        assert_eq!(lines.due.len(), 2);
+        assert_eq!((lines.due.len(), lines.due_minor.len()), (1, 1));
+        let name = |write: Option<StatusWrite>| write.map(|write| write.name);
+        assert_eq!(name(lines.next(AT_ONCE)), None);
+        assert_eq!(name(lines.next(MINOR_AT_ONCE)).as_deref(), Some("offline"));
+        assert_eq!(
+            name(lines.next(MINOR_AT_ONCE)),
+            None,
+            "what passes by itself does not crowd out the rest"
+        );
+        assert_eq!(name(lines.next(MINOR_AT_ONCE - 1)).as_deref(), Some("behind"));
     }
 }

@@ -14,6 +14,10 @@ use milena_crds::names;
 use super::{label_selector, metadata, pod, selector};
 use crate::cluster::validate::Resolved;
 
+/// Seconds that a broker has to serve before the next one is restarted. It comes back with another address; clients whose
+/// name server still has the old one wait there for half a minute, so it is not to be the one that they are sent to yet.
+const SETTLED: i32 = 10;
+
 /// Brokers start together, for they do not wait for each other, and are updated one by one, the next one only when
 /// the last one serves again.
 pub fn stateful_set(cluster: &Resolved) -> StatefulSet {
@@ -23,6 +27,7 @@ pub fn stateful_set(cluster: &Resolved) -> StatefulSet {
             replicas: Some(cluster.brokers),
             service_name: Some(names::headless_service(&cluster.name)),
             selector: label_selector(&cluster.name),
+            min_ready_seconds: Some(SETTLED),
             pod_management_policy: Some("Parallel".to_owned()),
             update_strategy: Some(StatefulSetUpdateStrategy {
                 type_: Some("RollingUpdate".to_owned()),

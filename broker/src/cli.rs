@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Parser;
+use milena_coordination::kubernetes::KubernetesArgs;
 
 /// Kafka for Kubernetes, in Rust: the broker.
 ///
@@ -91,32 +92,6 @@ pub enum LogFormat {
     Text,
     /// For log collectors.
     Json,
-}
-
-/// The environment that the operator gives a broker's container.
-#[derive(Clone, Debug, Default, clap::Args)]
-pub struct KubernetesArgs {
-    /// Name of the KafkaCluster; with it the broker takes its place in that cluster.
-    #[arg(long, env = "MILENA_CLUSTER", hide = true)]
-    pub cluster: Option<String>,
-    /// Namespace of the KafkaCluster.
-    #[arg(long, env = "MILENA_NAMESPACE", hide = true)]
-    pub namespace: Option<String>,
-    /// Name of this pod, `<cluster>-<broker id>`.
-    #[arg(long, env = "MILENA_POD_NAME", hide = true)]
-    pub pod_name: Option<String>,
-    /// Address of this pod.
-    #[arg(long, env = "MILENA_POD_IP", hide = true)]
-    pub pod_ip: Option<String>,
-    /// Node on which this pod runs.
-    #[arg(long, env = "MILENA_NODE_NAME", hide = true)]
-    pub node_name: Option<String>,
-    /// Failure domain of that node.
-    #[arg(long, env = "MILENA_RACK", hide = true)]
-    pub rack: Option<String>,
-    /// File of settings, `key=value` a line.
-    #[arg(long, env = "MILENA_CONFIG_FILE", hide = true)]
-    pub config_file: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "\

@@ -7,7 +7,10 @@ use milena_crds::partition::{Generation, Member};
 use milena_protocol::{FramePiece, Records};
 
 use crate::{
-    coordination::{embedded::kafka::quorum, kubernetes::memory::Memory},
+    coordination::{
+        embedded::kafka::quorum,
+        kubernetes::memory::{Home, Memory},
+    },
     replication::wire::{self, Told},
 };
 
@@ -76,7 +79,7 @@ pub fn quorum(folder: &Path) {
 /// Reads a file of what a broker remembers of the cluster, and goes on from that.
 pub fn remembered(file: &Path) {
     let generation = Generation { disk: 1, unclean_starts: 0 };
-    if let Ok(mut memory) = Memory::open(file.to_path_buf(), 1, generation) {
+    if let Ok(mut memory) = Memory::open(vec![Home::file(file.to_path_buf())], 1, generation) {
         if let Some(image) = memory.resume() {
             memory.remember(&image);
         }

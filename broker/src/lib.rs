@@ -8,9 +8,7 @@ pub mod advertised;
 pub mod api;
 pub mod cli;
 mod clock;
-pub mod cluster;
 pub mod config;
-pub mod coordination;
 mod fetch;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -19,9 +17,6 @@ pub mod heap;
 pub mod http;
 pub mod logging;
 pub mod metrics;
-#[cfg(test)]
-#[path = "../storage/tests/support/mutate.rs"]
-mod mutate;
 pub mod node;
 pub mod partitions;
 mod reassign;
@@ -31,3 +26,5 @@ pub mod run;
 pub mod server;
 mod throttle;
 mod topics;
+
+pub use milena_coordination::{self as coordination, cluster};

@@ -245,9 +245,8 @@ impl Metrics {
     /// Shows how many replicas there are, and says so where that has changed.
     pub fn show_replicas(&self, broker: i32, hosted: &Hosted) {
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        let replicas = count(hosted.replicas().count());
-        let leaders = count(hosted.replicas().filter(|replica| replica.is_leader()).count());
-        let failed = count(hosted.failed() + hosted.offline());
+        let (replicas, leaders, failed) = hosted.counts();
+        let (replicas, leaders, failed) = (count(replicas), count(leaders), count(failed));
         let before =
             (self.replicas.set(replicas), self.leaders.set(leaders), self.failed_replicas.set(failed));
         if before != (replicas, leaders, failed) {

@@ -7,7 +7,7 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 use milena_storage::LogDirs;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
     advertised::Advertised,
@@ -117,6 +117,11 @@ impl Broker {
     /// The cluster as this broker has acted on it.
     pub fn view(&self) -> Arc<View> {
         self.view.load_full()
+    }
+
+    /// The picture of the cluster as clients are told of it.
+    pub fn shown_image(&self) -> Arc<ClusterImage> {
+        self.replication.absences.shown(&self.view.load().image, Instant::now())
     }
 
     /// A signal at each change of the view.

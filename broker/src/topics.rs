@@ -55,14 +55,11 @@ pub fn check_new(broker: &Broker, asked: TopicRequest) -> Result<NewTopic, Refus
     check_replicas(&view, replicas)?;
     settings::check_topic_config(&asked.config)
         .map_err(|error| Refusal::new(ResponseError::InvalidConfig, error.to_string()))?;
-    let config =
-        asked.config.iter().map(|(name, value)| (name.clone(), canonical(name, value.as_str()).into()));
+    let config = asked
+        .config
+        .iter()
+        .map(|(name, value)| (name.clone(), settings::canonical(name, value.as_str()).into()));
     Ok(NewTopic { name: asked.name, partitions, replicas: i32::from(replicas), config: config.collect() })
-}
-
-/// A checked value as it is stored: the schema of the custom resources takes only the plain form.
-pub fn canonical(setting: &str, value: &str) -> String {
-    settings::topic_setting(setting).map_or_else(|| value.to_owned(), |setting| setting.kind.canonical(value))
 }
 
 fn check_free(view: &View, name: &str) -> Result<(), Refusal> {

@@ -11,6 +11,7 @@ use std::{
 };
 
 use kafka_protocol::messages::{FetchRequest, MetadataRequest, fetch_request::*};
+use socket2::SockRef;
 use support::{Client, Process, batch, create, frame, name, produce};
 use uuid::Uuid;
 
@@ -108,6 +109,55 @@ fn huge_fetches_that_nobody_reads_wait_on_disk() {
     let length = u64::try_from(i32::from_be_bytes(length)).unwrap();
     assert!(length > 50_000_000);
     assert_eq!(std::io::copy(&mut last.take(length), &mut std::io::sink()).unwrap(), length);
+}
+
+/// Bytes of answers that the system holds for a broker's clients, in KiB.
+fn on_their_way(broker: &Process) -> u64 {
+    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let local = format!(":{:04X}", broker.port);
+    let queued = sockets.lines().skip(1).filter_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (sent, _) = fields[4].split_once(':').unwrap();
+        fields[1].ends_with(&local).then(|| u64::from_str_radix(sent, 16).unwrap())
+    });
+    queued.sum::<u64>() / 1024
+}
+
+#[test]
+fn what_the_system_holds_for_clients_that_read_nothing_has_a_budget() {
+    const COUNT: usize = 200;
+    let each = "milena.socket.unsent.bytes=1048576";
+    let taken = |all: &str| {
+        let broker = Process::start(&["--config", each, "--config", all]);
+        let mut client = broker.connect();
+        let topic = create(&mut client, "t", 1);
+        fill(&mut client, topic, 10);
+        let held: Vec<TcpStream> = (0..COUNT)
+            .map(|_| {
+                let mut stream = broker.connect().stream;
+                SockRef::from(&stream).set_recv_buffer_size(4096).unwrap();
+                stream.write_all(&frame(16, 1, &everything(topic, None))).unwrap();
+                stream
+            })
+            .collect();
+        // Until it takes no more.
+        let (mut before, mut now) = (0, on_their_way(&broker));
+        while now > before || now == 0 {
+            settled(&broker);
+            (before, now) = (now, on_their_way(&broker));
+        }
+        answers_soon(&broker);
+        drop(held);
+        now
+    };
+    let without = taken("milena.queued.max.unsent.bytes=1073741824");
+    let with = taken("milena.queued.max.unsent.bytes=4194304");
+    println!(
+        "{with} KiB for {COUNT} answers of 10 MB, of which the system may take 4 MiB; without that {without} KiB"
+    );
+    assert!(without > 100 * MIB, "{without} KiB");
+    // The budget as often as the logarithm of their number says, a third more for how the system counts, and their least.
+    assert!(with < 30 * MIB, "{with} KiB");
 }
 
 #[test]

@@ -125,6 +125,12 @@ pub fn topic_setting(name: &str) -> Option<&'static Setting> {
     find(TOPIC_SETTINGS, name)
 }
 
+/// A checked value of a topic setting as it is stored: the schema of the custom resources takes only the plain form.
+#[must_use]
+pub fn canonical(name: &str, value: &str) -> String {
+    topic_setting(name).map_or_else(|| value.to_owned(), |setting| setting.kind.canonical(value))
+}
+
 /// The broker setting of this name.
 #[must_use]
 pub fn broker_setting(name: &str) -> Option<&'static Setting> {

@@ -12,7 +12,6 @@ use super::{
 use crate::{
     cluster::Topic,
     coordination::{ConfigChanges, Refusal},
-    topics::canonical,
 };
 
 /// How long a change may take until this broker goes by it.
@@ -46,7 +45,7 @@ pub async fn apply(
     let mut changes = changes(topic)?;
     settings::check_topic_config(&after(&topic.config, &changes)).map_err(invalid)?;
     for (name, value) in &mut changes {
-        *value = value.take().map(|value| canonical(name, &value));
+        *value = value.take().map(|value| settings::canonical(name, &value));
     }
     let wanted = after(&topic.config, &changes);
     if validate_only || wanted == topic.config {

@@ -10,7 +10,9 @@ use kafka_protocol::{
 use milena_groups::partition_for;
 
 use super::{Call, endpoint};
-use crate::{coordination::Refusal, groups::OFFSETS_TOPIC, topics};
+use crate::{
+    cluster::ClusterImage, coordination::Refusal, groups::OFFSETS_TOPIC, replication::others_lead, topics,
+};
 
 /// From this version on a request names several groups (KIP-699).
 const BATCHED: i16 = 4;
@@ -57,11 +59,17 @@ async fn find(call: &Call, key_type: i8, key: &StrBytes) -> Result<Coordinator, 
         .await
         .map_err(|refusal| unavailable(format!("{OFFSETS_TOPIC} cannot be made: {}", refusal.message)))?;
     let index = partition_for(key, topic.partition_count());
-    let view = call.broker.view();
+    let leads = |image: &ClusterImage, broker: i32| {
+        let state = image.topic(OFFSETS_TOPIC).and_then(|topic| topic.partition(index));
+        state.and_then(|state| state.leader) == Some(broker)
+    };
+    others_lead(&call.broker, leads).await;
+    let image = call.broker.shown_image();
+    let topic = image.topic(OFFSETS_TOPIC).cloned().unwrap_or(topic);
     let leader = topic
         .partition(index)
         .and_then(|state| state.leader)
-        .and_then(|leader| Some((leader, view.image.live_broker(leader)?)));
+        .and_then(|leader| Some((leader, image.live_broker(leader)?)));
     let Some((leader, broker)) = leader else {
         return Err(unavailable(format!("{OFFSETS_TOPIC}-{index} has no leader")));
     };

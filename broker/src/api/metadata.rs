@@ -12,11 +12,13 @@ use kafka_protocol::{
     protocol::StrBytes,
 };
 use milena_crds::partition::PartitionState;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{Call, endpoint};
 use crate::{
     cluster::{ClusterImage, Topic},
+    replication::others_lead,
     topics,
 };
 
@@ -31,8 +33,8 @@ pub async fn handle(call: &Call, request: MetadataRequest) -> MetadataResponse {
     if let (Asked::Topics(topics), true) = (&names, wants_missing) {
         refused = create_missing(call, topics).await;
     }
-    let view = call.broker.view();
-    let image = &view.image;
+    others_lead(&call.broker, |image, broker| is_led(image, &names, broker)).await;
+    let image = &call.broker.shown_image();
     let topics = match names {
         Asked::All => image.topics.values().map(|topic| described(call, image, topic)).collect(),
         Asked::Topics(asked) => asked
@@ -66,6 +68,21 @@ fn asked_names(call: &Call, request: &MetadataRequest) -> Asked {
     }
 }
 
+/// Whether a broker leads anything of what is asked for.
+fn is_led(image: &ClusterImage, asked: &Asked, broker: i32) -> bool {
+    let leads = |topic: &Arc<Topic>| topic.is_led_by(broker);
+    match asked {
+        Asked::All => image.topics.values().any(leads),
+        Asked::Topics(topics) => {
+            topics.iter().any(|(name, id)| find(image, name.as_ref(), *id).is_some_and(leads))
+        }
+    }
+}
+
+fn find<'a>(image: &'a ClusterImage, name: Option<&TopicName>, id: Uuid) -> Option<&'a Arc<Topic>> {
+    name.map_or_else(|| image.topic_by_id(id), |name| image.topic(name))
+}
+
 /// Makes the topics that are asked for and missing; answers those that could not be made, and why.
 async fn create_missing(
     call: &Call,
@@ -93,16 +110,13 @@ fn answer_one(
     id: Uuid,
     failed: Option<ResponseError>,
 ) -> MetadataResponseTopic {
-    let (found, unknown) = match &name {
-        Some(name) => (image.topic(name), ResponseError::UnknownTopicOrPartition),
-        None => (image.topic_by_id(id), ResponseError::UnknownTopicId),
-    };
-    let Some(topic) = found else {
+    let Some(topic) = find(image, name.as_ref(), id) else {
         let code = match &name {
             Some(name) if milena_crds::names::check_topic_name(name).is_err() => {
                 ResponseError::InvalidTopicException
             }
-            _ => failed.unwrap_or(unknown),
+            Some(_) => failed.unwrap_or(ResponseError::UnknownTopicOrPartition),
+            None => failed.unwrap_or(ResponseError::UnknownTopicId),
         };
         // A null name is only legal where the request could carry a topic id.
         let name = name.or((call.head.api_version < 12).then(TopicName::default));
@@ -164,10 +178,11 @@ pub fn offline_replicas(image: &ClusterImage, state: &PartitionState) -> Vec<Bro
 }
 
 fn brokers(call: &Call, image: &ClusterImage) -> Vec<MetadataResponseBroker> {
+    let (absences, now) = (&call.broker.replication.absences, Instant::now());
     image
         .brokers
         .iter()
-        .filter(|(_, broker)| broker.alive)
+        .filter(|(id, broker)| broker.alive || absences.is_listed(**id, now))
         .map(|(id, broker)| {
             let endpoint = endpoint::of(call, *id, broker);
             MetadataResponseBroker::default()

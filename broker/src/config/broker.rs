@@ -43,6 +43,8 @@ broker_config! {
     receive_buffer: i32 = "socket.receive.buffer.bytes";
     /// Bytes of a connection that are taken from an answer before they can be sent.
     unsent_bytes: u32 = "milena.socket.unsent.bytes";
+    /// The same of all connections together.
+    queued_unsent_bytes: usize = "milena.queued.max.unsent.bytes";
     /// Bytes of all requests that are read or answered at a time.
     queued_request_bytes: usize = "queued.max.request.bytes";
     /// Bytes of all answers that wait in memory for their clients.

@@ -126,11 +126,12 @@ impl Groups {
         let Some(topic) = view.image.topic(OFFSETS_TOPIC) else { return Found::Elsewhere };
         let index = partition_for(group_id, topic.partition_count());
         match self.shards.read().get(&index) {
+            Some(shard) if !shard.is_current() => {}
             Some(shard) if shard.is_loaded() => return Found::Here(shard.clone()),
             Some(_) => return Found::Loading,
             None => {}
         }
-        // The view is a step ahead of the shards.
+        // The view is a step ahead of the shards: one of an older leader epoch knows nothing of who joined elsewhere since.
         match view.hosted.partition(topic.id, index) {
             Some(partition) if partition.is_leader() => Found::Loading,
             _ => Found::Elsewhere,

@@ -48,6 +48,10 @@ impl Partition {
         version: ProduceVersion,
         buffer: usize,
     ) -> Result<Produced, PartitionError> {
+        // Who asks the wrong broker is told so at once: clients that look for thousands of new leaders ask often.
+        if !self.is_leader() {
+            return Err(self.not_leader());
+        }
         let now_ms = clock::now_ms();
         let accepted = accept(records, &self.config.load(), version, now_ms)
             .map_err(|error| PartitionError::records(self.index, &error))?;

@@ -56,14 +56,17 @@ impl Hosted {
         self.topics.values().flat_map(|topic| topic.open.values())
     }
 
+    /// Numbers of replicas that are open, that lead, and that cannot be served. It is asked for with each picture.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        self.topics.values().fold((0, 0, 0), |(open, leading, unserved), topic| {
+            let leaders = topic.open.values().filter(|replica| replica.is_leader()).count();
+            (open + topic.open.len(), leading + leaders, unserved + topic.failed.len() + topic.offline.len())
+        })
+    }
+
     /// Number of replicas whose log could not be opened, which is tried again.
     pub fn failed(&self) -> usize {
         self.topics.values().map(|topic| topic.failed.len()).sum()
-    }
-
-    /// Number of replicas whose log directory is out of service.
-    pub fn offline(&self) -> usize {
-        self.topics.values().map(|topic| topic.offline.len()).sum()
     }
 
     /// The partitions that are this broker's and that it cannot serve.

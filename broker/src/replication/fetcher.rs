@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use milena_replication::{Answer, FollowerFetch};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::AsyncWrite,
     net::TcpStream,
     sync::mpsc::UnboundedReceiver,
     time::{Instant, sleep, sleep_until, timeout},
@@ -19,6 +19,7 @@ use tracing::{debug, info};
 use uuid::Uuid;
 
 use super::{
+    absence::hung_up,
     frame::{self, Frames},
     wire::{self, Ask, Asks, Hello},
 };
@@ -132,20 +133,40 @@ impl Fetcher {
                 Ok(Ended::Stopped) => return,
                 Ok(Ended::Idle) => continue,
                 Err(error) => {
+                    hung_up(&self.broker, self.leader, error.kind());
                     debug!(me = self.broker.id, leader = self.leader, %error, "not following for now")
                 }
             }
             if begun.elapsed() > RETRY {
                 pause = PAUSES.0;
             }
-            tokio::select! {
-                () = sleep(pause) => pause = (pause * 2).min(PAUSES.1),
-                command = commands.recv() => match command {
-                    Some(command) => self.take(command),
-                    None => return,
-                },
+            if !self.pause(&mut pause, &mut commands).await {
+                return;
             }
         }
+    }
+
+    /// Waits before the leader is called again, or until somebody else is to be followed from it, or nobody any more. Who
+    /// leaves is no reason to call at once: thousands leave a leader that is gone. False: the broker stops.
+    async fn pause(&mut self, pause: &mut Duration, commands: &mut UnboundedReceiver<Command>) -> bool {
+        let until = Instant::now() + *pause;
+        while !self.followed.is_empty() {
+            tokio::select! {
+                () = sleep_until(until) => {
+                    *pause = (*pause * 2).min(PAUSES.1);
+                    break;
+                }
+                command = commands.recv() => {
+                    let Some(command) = command else { return false };
+                    let calls = matches!(command, Command::Follow(_));
+                    self.take(command);
+                    if calls {
+                        break;
+                    }
+                }
+            }
+        }
+        true
     }
 
     fn take(&mut self, command: Command) {
@@ -185,33 +206,34 @@ impl Fetcher {
     /// One connection, from the first word to the last.
     async fn exchange(&mut self, commands: &mut UnboundedReceiver<Command>) -> io::Result<Ended> {
         let stream = self.connect().await?;
-        let (mut read, mut write) = stream.into_split();
+        let (read, mut write) = stream.into_split();
         let mut frames = Frames::new(self.broker.config().max_frame_bytes);
         let Some(follower) = self.followed.values().next().map(|one| one.partition.member()) else {
             return Ok(Ended::Idle);
         };
         let hello = Hello { follower, leader: self.leader };
         frame::write(&mut write, &[hello.encode().freeze()]).await?;
-        let welcome = timeout(SILENCE, frames.next(&mut read)).await??;
+        let welcome = timeout(SILENCE, frames.next(read.as_ref())).await??;
         let reached = wire::decode_welcome(welcome).map_err(super::session::invalid)?;
         if reached != self.leader {
             let text = format!("broker {reached} is where broker {} should be", self.leader);
             return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, text));
         }
+        self.broker.replication.absences.end(self.leader);
         info!(me = self.broker.id, leader = self.leader, partitions = self.followed.len(), "following");
         // The leader knows nothing yet: all is asked for.
         self.left.clear();
         self.stuck.clear();
         self.due = self.followed.keys().copied().collect();
         self.followed.values_mut().for_each(|one| one.asked = None);
-        self.follow(commands, &mut frames, &mut read, &mut write).await
+        self.follow(commands, &mut frames, read.as_ref(), &mut write).await
     }
 
     async fn follow(
         &mut self,
         commands: &mut UnboundedReceiver<Command>,
         frames: &mut Frames,
-        read: &mut (impl AsyncRead + Unpin),
+        read: &TcpStream,
         write: &mut (impl AsyncWrite + Unpin),
     ) -> io::Result<Ended> {
         let mut retry_at = Instant::now();

@@ -2,6 +2,7 @@
 //! from where on it needs records ([`fetcher`]), and the leader sends them as they come ([`session`]), all partitions
 //! on one connection ([`wire`]). [`isr`] changes who is in sync. What is decided, and when, is in `milena-replication`.
 
+mod absence;
 mod fetcher;
 mod frame;
 mod isr;
@@ -20,11 +21,13 @@ use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use crate::{node::Broker, partitions::Partition};
+use absence::Absences;
 use fetcher::{Command, Fetcher};
 use outlook::Hearing;
 use session::Session;
 use suspicion::Suspects;
 
+pub use absence::others_lead;
 pub use session::serve;
 pub use wire::is_exchange;
 
@@ -46,6 +49,8 @@ pub struct Replication {
     sessions: Mutex<HashMap<i32, Vec<Weak<Session>>>>,
     /// Followers whose process is gone, as far as this broker can tell.
     suspects: Suspects,
+    /// Who went away just now, for what clients are told.
+    pub absences: Absences,
     /// Of which followers something is heard.
     hearing: Hearing,
     /// Partitions whose ISR may have to change.
@@ -62,6 +67,7 @@ impl Default for Replication {
             followed: Mutex::default(),
             sessions: Mutex::default(),
             suspects: Suspects::default(),
+            absences: Absences::default(),
             hearing: Hearing::default(),
             looks,
             waiting: Mutex::new(Some(waiting)),
@@ -133,6 +139,7 @@ impl Replication {
 
     fn add_session(&self, follower: i32, session: &Arc<Session>) {
         self.suspects.clear(follower);
+        self.absences.end(follower);
         let mut sessions = self.sessions.lock();
         let of = sessions.entry(follower).or_default();
         of.retain(|session| session.strong_count() > 0);

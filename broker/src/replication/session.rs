@@ -14,7 +14,6 @@ use milena_replication::{Answer, FollowerFetch, Refusal};
 use milena_storage::StorageError;
 use parking_lot::Mutex;
 use tokio::{
-    io::AsyncRead,
     net::TcpStream,
     sync::{Notify, watch},
     time::sleep,
@@ -148,7 +147,7 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let hello = Hello::decode(hello).map_err(invalid)?;
-    let (mut read, mut write) = stream.split();
+    let (read, mut write) = stream.split();
     frame::write(&mut write, &[wire::encode_welcome(broker.id).freeze()]).await?;
     if hello.leader != broker.id {
         info!(
@@ -166,7 +165,7 @@ pub async fn serve(
     });
     broker.replication.add_session(hello.follower.broker, &session);
     let ended = tokio::select! {
-        ended = session.listen(&broker, &mut read) => ended,
+        ended = session.listen(&broker, read.as_ref()) => ended,
         ended = session.speak(&broker, write.as_ref()) => ended,
         () = session.close.notified() => return Ok(()),
         () = stopped(&mut stop) => return Ok(()),
@@ -196,7 +195,7 @@ impl Session {
         self.close.notify_one();
     }
 
-    async fn listen(&self, broker: &Broker, socket: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+    async fn listen(&self, broker: &Broker, socket: &TcpStream) -> io::Result<()> {
         let mut frames = Frames::new(MAX_ASKS);
         loop {
             let frame = frames.next(socket).await?;

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::{sync::Notify, time::sleep};
 use tracing::info;
 
-use super::fetcher::connect;
+use super::{absence::hung_up, fetcher::connect};
 use crate::node::Broker;
 
 /// A follower comes back within this time where only the connection has broken.
@@ -60,6 +60,7 @@ pub async fn look_after(broker: Arc<Broker>, follower: i32) {
                 if !broker.replication.has_session(follower) {
                     info!(me = broker.id, follower, "its connection ended and its port refuses: it is gone");
                     broker.replication.suspects.add(follower);
+                    hung_up(&broker, follower, error.kind());
                 }
                 return;
             }

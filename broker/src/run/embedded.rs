@@ -63,8 +63,9 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         let paths: Vec<PathBuf> = cli.data_dir.iter().map(|dir| dir.join(format!("broker.{id}"))).collect();
         dirs.push(open_dirs(&paths, id, Some(embedded.cluster_id().to_string()))?);
     }
-    let running = start_all(&cli, &embedded, &config, dirs, listeners, adopted).await?;
+    // Who sees a broker serve may stop it: orders that come earlier wait.
     let mut orders = control::orders(main_path);
+    let running = start_all(&cli, &embedded, &config, dirs, listeners, adopted).await?;
     let mut fleet = Fleet::new(cli.clone(), embedded.clone(), config, running);
     serve_http(&cli, fleet.probed()).await?;
     greet(&cli, &embedded, first_id, brokers);

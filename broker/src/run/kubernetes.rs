@@ -53,7 +53,7 @@ pub async fn run(cli: Cli) -> Result<(), String> {
 
     let id = place.broker;
     let kubernetes = tokio::select! {
-        started = Kubernetes::start(place, generation(&dirs), dir.path(), api_server) => started.map_err(|e| e.to_string())?,
+        started = Kubernetes::start(place, generation(&dirs), &dirs, api_server) => started.map_err(|e| e.to_string())?,
         signal = signals.wait() => {
             info!("{}: stopping, before the cluster was known", signal);
             return Ok(());

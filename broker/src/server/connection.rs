@@ -62,7 +62,7 @@ pub async fn run(
     broker: Arc<Broker>,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    socket::prepare(&stream, &broker.config())?;
+    socket::prepare(&stream, &broker.config(), broker.limits.connections.open())?;
     let peer = Arc::new(Peer { remote, local: stream.local_addr()?, software: Mutex::new(None) });
     let mut reader = FrameReader::default();
     let mut pipeline = Pipeline::default();
@@ -83,6 +83,8 @@ pub async fn run(
             Event::Answer(reply) => send_reply(&stream, &broker, reply).await?,
             Event::Frame(Ok(frame)) => match frame? {
                 Some(frame) if replication::is_exchange(&frame.bytes) => {
+                    // Brokers are few, however many clients there are.
+                    socket::prepare(&stream, &broker.config(), 1)?;
                     return replication::serve(stream, frame.bytes, broker, stop).await;
                 }
                 Some(frame) => take(&stream, &peer, &broker, &mut pipeline, frame).await?,

@@ -5,13 +5,14 @@ use std::{io, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use milena_protocol::split_frame;
+use rustix::io::ioctl_fionread;
 use tokio::{
     net::TcpStream,
     sync::OwnedSemaphorePermit,
     time::{Instant, timeout_at},
 };
 
-use super::Limits;
+use super::{Limits, WakeUps};
 
 /// First read of a request: most requests are smaller.
 const FIRST_READ: usize = 4 * 1024;
@@ -41,6 +42,7 @@ pub struct FrameReader {
     memory: Option<OwnedSemaphorePermit>,
     /// Bytes of the request that have to be there at that time.
     due: Option<(usize, Instant)>,
+    wakes: WakeUps,
 }
 
 /// What a client may send.
@@ -108,24 +110,32 @@ impl FrameReader {
         }
     }
 
-    async fn readable(&self, stream: &TcpStream) -> io::Result<()> {
-        let Some((_, due)) = self.due else { return stream.readable().await };
-        timeout_at(due, stream.readable()).await.unwrap_or_else(|_| {
-            let message = format!(
-                "{} bytes of a request have arrived, and then too few in time (milena.request.progress.ms)",
-                self.buffer.len()
-            );
-            Err(io::Error::new(io::ErrorKind::TimedOut, message))
-        })
+    /// Returns when there is something to read: where `missing` bytes are to come, once a good part of them is there.
+    async fn readable(&mut self, stream: &TcpStream, missing: usize) -> io::Result<()> {
+        self.wakes.when(stream, missing);
+        let Some((part, due)) = self.due else { return stream.readable().await };
+        if let Ok(readable) = timeout_at(due, stream.readable()).await {
+            return readable;
+        }
+        let here = usize::try_from(ioctl_fionread(stream)?).unwrap_or(usize::MAX);
+        if self.buffer.len().saturating_add(here) >= part {
+            self.wakes.when(stream, 0);
+            return stream.readable().await;
+        }
+        let message = format!(
+            "{} bytes of a request have arrived, and then too few in time (milena.request.progress.ms)",
+            self.buffer.len()
+        );
+        Err(io::Error::new(io::ErrorKind::TimedOut, message))
     }
 
     async fn fill(&mut self, stream: &TcpStream, wanted: usize) -> io::Result<bool> {
+        if self.buffer.is_empty() {
+            // Lets go of a buffer that the last request still shares, or that idles.
+            self.buffer = BytesMut::new();
+            self.readable(stream, 0).await?;
+        }
         loop {
-            if self.buffer.is_empty() {
-                // Lets go of a buffer that the last request still shares, or that idles.
-                self.buffer = BytesMut::new();
-            }
-            self.readable(stream).await?;
             let before = self.buffer.capacity();
             self.buffer.reserve(wanted.min(TRUSTED.max(self.buffer.len())));
             if self.buffer.capacity() != before {
@@ -137,6 +147,7 @@ impl FrameReader {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
+            self.readable(stream, wanted).await?;
         }
     }
 }

@@ -10,6 +10,9 @@ use crate::{
 
 /// Name of the checkpoint file in a log's directory.
 pub(crate) const FILE_NAME: &str = "leader-epoch-checkpoint";
+/// Content of at most this length is written over what it begins with: a disk writes so much as one, and a process that is
+/// killed leaves all or nothing of it.
+const SECTOR: usize = 512;
 
 /// The first offset that a leader epoch wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +40,16 @@ pub(crate) struct LeaderEpochs {
     dirty: bool,
     /// The file says so, but may not survive the machine.
     unsynced: bool,
+    /// The file has the first of these entries, and no others.
+    begun: bool,
+}
+
+/// What is to be written to the checkpoint file.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    content: Vec<u8>,
+    /// It says what the file says, and more.
+    adds: bool,
 }
 
 impl LeaderEpochs {
@@ -48,10 +61,18 @@ impl LeaderEpochs {
             let (epoch, start) = line.split_once(' ')?;
             Some(EpochEntry { epoch: epoch.trim().parse().ok()?, start_offset: start.trim().parse().ok()? })
         };
-        match checkpoint::parse(&bytes, parse) {
+        // What a power cut left may have the length of the newest content and the bytes of the one before.
+        let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last.saturating_add(1));
+        let text = bytes.get(..end).unwrap_or_default();
+        let lines = match text.last() {
+            None | Some(b'\n') => checkpoint::parse(text, parse),
+            Some(_) => Err("the last line is not whole".to_owned()),
+        };
+        match lines {
             Ok(lines) => {
                 let mut epochs = LeaderEpochs::default();
                 lines.into_iter().for_each(|entry| epochs.assign(entry.epoch, entry.start_offset));
+                epochs.begun = bytes == content(&epochs);
                 (epochs.dirty, epochs.unsynced) = (false, !synced);
                 Ok(Some(epochs))
             }
@@ -73,7 +94,7 @@ impl LeaderEpochs {
             .is_some_and(|last| !known(last) && (last.epoch >= epoch || last.start_offset >= start_offset))
         {
             self.entries.pop();
-            self.dirty = true;
+            (self.dirty, self.begun) = (true, false);
         }
         if self.latest().is_some_and(known) {
             return;
@@ -111,7 +132,9 @@ impl LeaderEpochs {
     /// Forgets epochs that began at or after `end_offset`.
     pub(crate) fn truncate_from_end(&mut self, end_offset: i64) {
         let keep = self.entries.partition_point(|entry| entry.start_offset < end_offset);
-        self.dirty |= keep < self.entries.len();
+        if keep < self.entries.len() {
+            (self.dirty, self.begun) = (true, false);
+        }
         self.entries.truncate(keep);
     }
 
@@ -120,8 +143,10 @@ impl LeaderEpochs {
     pub(crate) fn truncate_from_start(&mut self, start_offset: i64) {
         let covered = self.entries.partition_point(|entry| entry.start_offset <= start_offset);
         let Some(first) = covered.checked_sub(1) else { return };
+        self.begun &= first == 0;
         if let Some(entry) = self.entries.get_mut(first).filter(|entry| entry.start_offset < start_offset) {
             entry.start_offset = start_offset;
+            self.begun = false;
         }
         self.entries.drain(..first);
     }
@@ -129,6 +154,7 @@ impl LeaderEpochs {
     /// Forgets all.
     pub(crate) fn clear(&mut self) {
         self.dirty |= !self.entries.is_empty();
+        self.begun = false;
         self.entries.clear();
     }
 
@@ -138,9 +164,10 @@ impl LeaderEpochs {
     }
 
     /// The checkpoint file's new content, if it has changed since it was last taken.
-    pub(crate) fn take_changes(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn take_changes(&mut self) -> Option<Changes> {
         self.unsynced |= self.dirty;
-        std::mem::take(&mut self.dirty).then(|| content(self))
+        let dirty = std::mem::take(&mut self.dirty);
+        dirty.then(|| Changes { content: content(self), adds: std::mem::replace(&mut self.begun, true) })
     }
 
     /// The checkpoint file's content, if it is not known to be on disk.
@@ -157,13 +184,28 @@ impl LeaderEpochs {
 
     /// The file has to be written (again).
     pub(crate) fn mark_dirty(&mut self) {
-        self.dirty = true;
+        (self.dirty, self.begun) = (true, false);
     }
 }
 
 /// The checkpoint file's content.
 pub(crate) fn content(epochs: &LeaderEpochs) -> Vec<u8> {
     checkpoint::format(epochs.entries.iter().map(|entry| format!("{} {}", entry.epoch, entry.start_offset)))
+}
+
+/// Writes what has changed. Where the machine's death does not count and a line is added, as thousands of logs do when a
+/// broker begins to lead them, the file is written over: to put another one in its place makes the file system write
+/// that to the disk at once. What a power cut leaves of it is the old content, the new one, or none that can be read.
+pub(crate) fn store_changes(
+    dir: &Path,
+    changes: &Changes,
+    durability: Durability,
+) -> Result<(), StorageError> {
+    let over = changes.adds && durability == Durability::Process && changes.content.len() <= SECTOR;
+    if over && fs::write_over(&dir.join(FILE_NAME), &changes.content)? {
+        return Ok(());
+    }
+    store(dir, &changes.content, durability)
 }
 
 /// Writes the checkpoint file.

@@ -136,7 +136,7 @@ fn producer_snapshots_with_a_right_checksum() {
     cases(20_000, 20_000, |random| {
         let mut bytes = mutate(random, &snapshot);
         if bytes.len() > 6 {
-            let crc = crc_fast::crc32_iscsi(&bytes[6..]);
+            let crc = milena_records::crc32c(&bytes[6..]);
             bytes[2..6].copy_from_slice(&crc.to_be_bytes());
         }
         if let Some(state) = ProducerState::from_snapshot(&bytes, NOW, i64::MAX) {

@@ -321,6 +321,8 @@ impl Scene {
 
     async fn a_start_without_api_server_goes_by_memory(&mut self) {
         self.plane.stop_api_server();
+        // Of two log directories the first has lost it.
+        std::fs::remove_file(self.dirs.opened()[0].path().join("last-known-state")).unwrap();
         let broker = self.start_broker().await;
         let mut images = broker.image();
         let known = images.borrow_and_update().clone();

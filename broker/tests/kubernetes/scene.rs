@@ -18,6 +18,7 @@ use milena_crds::{
     KafkaCluster, KafkaPartitions, KafkaPartitionsSpec, KafkaTopic, KafkaTopicSpec, names,
     partition::Generation,
 };
+use milena_storage::{LogDirs, Owner};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
@@ -33,6 +34,8 @@ pub const GENERATION: Generation = Generation { disk: 0x9f2c_41d7, unclean_start
 pub struct Scene {
     pub plane: ControlPlane,
     pub data_dir: TempDir,
+    /// Two log directories in it.
+    pub dirs: LogDirs,
 }
 
 impl Scene {
@@ -46,7 +49,10 @@ impl Scene {
             "metadata": { "name": "demo" },
             "spec": { "brokers": 2, "storage": { "size": "1Gi" }, "config": { "num.partitions": "3" } },
         });
-        let scene = Scene { plane, data_dir: TempDir::new().unwrap() };
+        let data_dir = TempDir::new().unwrap();
+        let owner = Owner { cluster_id: None, node_id: 0 };
+        let dirs = LogDirs::open(&["0", "1"].map(|name| data_dir.path().join(name)), owner).unwrap();
+        let scene = Scene { plane, data_dir, dirs };
         let cluster = serde_json::from_value(cluster).unwrap();
         scene.api::<KafkaCluster>().create(&PostParams::default(), &cluster).await.unwrap();
         scene
@@ -70,7 +76,7 @@ impl Scene {
             pod_ip: Some("10.0.0.7".into()),
             rack: Some("a".into()),
         };
-        let start = Kubernetes::start(place, GENERATION, self.data_dir.path(), self.plane.access.clone());
+        let start = Kubernetes::start(place, GENERATION, &self.dirs, self.plane.access.clone());
         timeout(SOON, start).await.expect("no picture of the cluster").unwrap()
     }
 

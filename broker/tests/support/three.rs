@@ -10,6 +10,7 @@ use kafka_protocol::{
     messages::{
         create_topics_request::{CreatableTopic, CreatableTopicConfig},
         fetch_request::*,
+        list_offsets_request::*,
         metadata_request::MetadataRequestTopic,
         metadata_response::MetadataResponsePartition,
         produce_request::*,
@@ -156,11 +157,42 @@ pub fn read(three: &Three, partition: i32) -> Vec<String> {
     read_from(three, partition, 0)
 }
 
-/// Every value from the batch of an offset on.
+/// Every value from the batch of an offset on, up to the latest offset. One that has just begun to lead knows that one only
+/// once it has heard from its followers (OFFSET_NOT_AVAILABLE), and shows less until then.
 pub fn read_from(three: &Three, partition: i32, offset: i64) -> Vec<String> {
-    let mut client = three.connect(three.leader(usize::try_from(partition).unwrap())).unwrap();
-    let (mut values, mut offset) = (Vec::new(), offset);
+    let deadline = Instant::now() + Duration::from_secs(20);
     loop {
+        let leader = three.leader(usize::try_from(partition).unwrap());
+        let values = three.connect(leader).and_then(|mut client| {
+            let latest = latest(&mut client, partition)?;
+            values(&mut client, partition, offset, latest)
+        });
+        if let Some(values) = values {
+            return values;
+        }
+        assert!(Instant::now() < deadline, "partition {partition} cannot be read");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Where the next record goes that is acknowledged; none while this broker does not lead, or does not know it yet.
+fn latest(client: &mut Client, partition: i32) -> Option<i64> {
+    let wanted = ListOffsetsPartition::default()
+        .with_partition_index(partition)
+        .with_current_leader_epoch(-1)
+        .with_timestamp(-1);
+    let topic = ListOffsetsTopic::default().with_name(name()).with_partitions(vec![wanted]);
+    let request = ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![topic]);
+    let mut body = client.ask_raw(5, &request)?;
+    let answer = <ListOffsetsResponse as kafka_protocol::protocol::Decodable>::decode(&mut body, 5).unwrap();
+    let found = &answer.topics[0].partitions[0];
+    (found.error_code == 0).then_some(found.offset)
+}
+
+/// The values from an offset up to `latest`; none where this broker does not lead any more.
+fn values(client: &mut Client, partition: i32, mut offset: i64, latest: i64) -> Option<Vec<String>> {
+    let mut values = Vec::new();
+    while offset < latest {
         let from = FetchPartition::default()
             .with_partition(partition)
             .with_fetch_offset(offset)
@@ -173,12 +205,17 @@ pub fn read_from(three: &Three, partition: i32, offset: i64) -> Vec<String> {
             .with_max_bytes(1 << 20)
             .with_session_epoch(-1)
             .with_topics(vec![topic]);
-        let answer = client.ask(11, &request).responses.remove(0).partitions.remove(0);
-        assert_eq!(answer.error_code, 0);
-        let records = answer.records.unwrap_or_default();
-        if records.is_empty() {
-            return values;
+        let mut body = client.ask_raw(11, &request)?;
+        let mut answer =
+            <FetchResponse as kafka_protocol::protocol::Decodable>::decode(&mut body, 11).unwrap();
+        let found = answer.responses.remove(0).partitions.remove(0);
+        // NOT_LEADER_OR_FOLLOWER
+        if found.error_code == 6 {
+            return None;
         }
+        assert_eq!(found.error_code, 0);
+        let records = found.records.unwrap_or_default();
+        assert!(!records.is_empty(), "the latest offset is {latest}, and at {offset} there is nothing");
         for batch in Batches::new(&records) {
             let batch = batch.unwrap();
             for record in batch.records(1 << 20).unwrap().iter() {
@@ -187,4 +224,5 @@ pub fn read_from(three: &Three, partition: i32, offset: i64) -> Vec<String> {
             offset = batch.header.last_offset() + 1;
         }
     }
+    Some(values)
 }

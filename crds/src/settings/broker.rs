@@ -295,6 +295,12 @@ pub const BROKER_SETTINGS: &[Setting] = &[
     )
     .restart(),
     setting(
+        "milena.queued.max.unsent.bytes",
+        long(1),
+        "67108864",
+        "What the system takes of the answers of all connections before it can send them: a new connection gets no more of it than an equal part, and no less than 16 KiB (see milena.socket.unsent.bytes).",
+    ),
+    setting(
         "milena.reassignment.max.bytes.per.second",
         long(1),
         "9223372036854775807",
@@ -318,7 +324,7 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "milena.socket.unsent.bytes",
         int(0),
         "262144",
-        "Bytes that the system takes of a connection's answers before it can send them; 0: as many as it likes, which is some megabytes for each client that reads slowly.",
+        "Most bytes that the system takes of a connection's answers before it can send them; 0: as many as it likes, which is some megabytes for each client that reads slowly. All connections together: milena.queued.max.unsent.bytes.",
     ),
     default_of!("min.insync.replicas", "min.insync.replicas").high(),
     setting("num.io.threads", int(1), "8", "Threads for requests.").high().without_effect(NO_POOLS),

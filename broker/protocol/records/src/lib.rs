@@ -25,6 +25,7 @@ pub use attributes::{
 pub use batch_records::{BatchRecords, RecordIter};
 pub use batches::{Batch, Batches, entry_len, magic_of};
 pub use builder::BatchBuilder;
+pub use crc::crc32c;
 pub use error::{Fault, KafkaError, RecordsError};
 pub use header::{
     BatchHeader, CRC_START, HEAD_LEN, HEADER_LEN, LOG_OVERHEAD, MAGIC_V2, MAX_LENGTH, MIN_BATCH_LENGTH,

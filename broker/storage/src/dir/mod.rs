@@ -240,6 +240,12 @@ impl LogDir {
         }
     }
 
+    /// Takes the directory out of service, where a file of another's in it could not be read or written. A lack of room,
+    /// descriptors or memory is nothing to it.
+    pub fn file_failed(&self, action: &'static str, file: &Path, source: io::Error) {
+        self.fail(&StorageError::io(action, file, source));
+    }
+
     /// Calls `listener` once, from any thread, when the directory goes out of service. The first listener stays.
     pub fn on_failure(&self, listener: impl Fn() + Send + Sync + 'static) {
         self.disk.on_failure(Box::new(listener));

@@ -99,6 +99,16 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_at(&file, 0, bytes, &[])
 }
 
+/// Writes over the beginning of a small file; false where there is none. A process that dies leaves all of it or nothing,
+/// as long as it is within a page.
+pub(crate) fn write_over(path: &Path, bytes: &[u8]) -> Result<bool, StorageError> {
+    match os::open(path, Access::Write) {
+        Ok(file) => write_at(&file, 0, bytes, &[]).map(|()| true).map_err(failed("write", path)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(StorageError::io("open", path, error)),
+    }
+}
+
 /// Puts a file in place whole: whoever reads it sees the old content or the new.
 pub(crate) fn write_atomic(path: &Path, bytes: &[u8], durability: Durability) -> Result<(), StorageError> {
     let mut name = path.as_os_str().to_owned();

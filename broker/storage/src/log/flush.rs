@@ -193,8 +193,8 @@ impl Log {
         self.write_index()?;
         self.release_space();
         let changes = self.shared.epochs.write().take_changes();
-        if let Some(content) = changes {
-            epochs::store(&self.shared.dir, &content, Durability::Process)?;
+        if let Some(changes) = changes {
+            epochs::store_changes(&self.shared.dir, &changes, Durability::Process)?;
         }
         let end = self.log_end_offset();
         if end > 0 && !self.snapshots.contains(end) {

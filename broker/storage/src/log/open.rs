@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     Log,
     preallocation::Preallocation,
-    recover::{Depth, recover_segment},
+    recover::{Confirmed, Depth, recover_segment},
     replay::{Range, load_producers},
     retention::remove_files,
     roll::RollClock,
@@ -205,6 +205,7 @@ fn recover(
 ) -> Result<(LeaderEpochs, RecoveryReport), StorageError> {
     let mut report = RecoveryReport::default();
     let stored = LeaderEpochs::load(dir, start.mode == OpenMode::Clean)?;
+    let unknown = stored.as_ref().is_none_or(|stored| stored.entries().is_empty());
     let last = segments.len().saturating_sub(1);
     let (first, depth) = match start.mode {
         OpenMode::Clean => (last, Depth::Headers),
@@ -218,9 +219,17 @@ fn recover(
     let log_start = segments.first().map_or(0, |segment| segment.base_offset).max(start.log_start_offset);
     let mut epochs = known_epochs(stored, segments.get(..first).unwrap_or_default(), log_start)?;
     let stored = epochs.clone();
+    if unknown && depth != Depth::Whole {
+        // Of a part of the last segment nothing else would tell.
+        let last: Vec<_> =
+            segments.get(first..).into_iter().flatten().filter(|last| last.size() > 0).cloned().collect();
+        epochs_of(&last)?.entries().iter().for_each(|entry| epochs.assign(entry.epoch, entry.start_offset));
+    }
+    let mut confirmed = Confirmed::new(&stored);
     let mut at = first;
     while let Some(segment) = segments.get(at).cloned() {
-        let found = recover_segment(&segment, depth, config.index_interval_bytes, &stored, &mut epochs)?;
+        let found =
+            recover_segment(&segment, depth, config.index_interval_bytes, &mut confirmed, &mut epochs)?;
         report.log_end_offset = found.next_offset;
         report.verified_bytes = report.verified_bytes.saturating_add(found.verified_bytes);
         at = at.saturating_add(1);

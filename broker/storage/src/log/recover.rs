@@ -1,5 +1,7 @@
 //! Finding where a segment's whole batches end, and cutting what is behind.
 
+use milena_records::BatchHeader;
+
 use crate::{
     epochs::LeaderEpochs,
     error::StorageError,
@@ -33,13 +35,40 @@ pub(super) struct Found {
     pub(super) cut: Option<(u64, String)>,
 }
 
-/// Looks at a segment, cuts what is not a whole batch, and brings its indexes up to its end. `stored`: the leader
-/// epochs as the checkpoint tells them.
+/// The newest leader epoch of which both a batch and the checkpoint tell. Epochs never go back in a log, Kafka's own and
+/// compacted ones included, and no checksum covers a batch's: one below this is damage. An epoch that one of the two
+/// alone knows proves nothing: a checkpoint may be older than the log, a batch's may be what is damaged.
+#[derive(Clone, Debug)]
+pub(super) struct Confirmed<'a> {
+    /// The leader epochs as the checkpoint tells them.
+    stored: &'a LeaderEpochs,
+    newest: i32,
+}
+
+impl Confirmed<'_> {
+    pub(super) fn new(stored: &LeaderEpochs) -> Confirmed<'_> {
+        Confirmed { stored, newest: -1 }
+    }
+
+    /// What is wrong with the epoch of the next batch.
+    fn refusal(&mut self, header: &BatchHeader) -> Option<String> {
+        let epoch = header.partition_leader_epoch;
+        if (0..self.newest).contains(&epoch) {
+            return Some(format!("leader epoch {epoch} behind {}", self.newest));
+        }
+        if epoch > self.newest && self.stored.epoch_at(header.base_offset) == Some(epoch) {
+            self.newest = epoch;
+        }
+        None
+    }
+}
+
+/// Looks at a segment, cuts what is not a whole batch, and brings its indexes up to its end.
 pub(super) fn recover_segment(
     segment: &Segment,
     depth: Depth,
     interval: u32,
-    stored: &LeaderEpochs,
+    confirmed: &mut Confirmed<'_>,
     epochs: &mut LeaderEpochs,
 ) -> Result<Found, StorageError> {
     if segment.size() == 0 {
@@ -60,14 +89,15 @@ pub(super) fn recover_segment(
         Depth::Headers => complete(segment)?,
     };
     let mut pass = Pass { segment, depth, start, interval };
-    let mut result = pass.run(index)?;
+    let mut result = pass.run(index, confirmed.clone())?;
     // Nothing is cut on the word of an index alone, nor unless every checksum before the cut was right.
     let doubtful = result.good == start && start > 0 || depth == Depth::Headers;
     if result.bad.is_some() && doubtful {
         pass = Pass { depth: Depth::Whole, start: 0, ..pass };
-        result = pass.run(None)?;
+        result = pass.run(None, confirmed.clone())?;
     }
-    pass.settle(result, stored, epochs)
+    confirmed.newest = result.confirmed;
+    pass.settle(result, confirmed.stored, epochs)
 }
 
 /// The last indexed position, and the indexes as they are. None: begin anew.
@@ -115,6 +145,8 @@ struct PassResult {
     anew: bool,
     /// Leader epochs as they begin here.
     epochs: Vec<Beginning>,
+    /// The newest that the checkpoint knows, too.
+    confirmed: i32,
     next_offset: i64,
     /// Up to here all is well.
     good: u64,
@@ -123,7 +155,11 @@ struct PassResult {
 }
 
 impl Pass<'_> {
-    fn run(&self, index: Option<SegmentIndex>) -> Result<PassResult, StorageError> {
+    fn run(
+        &self,
+        index: Option<SegmentIndex>,
+        mut confirmed: Confirmed<'_>,
+    ) -> Result<PassResult, StorageError> {
         let base = self.segment.base_offset;
         let anew = index.is_none();
         let mut builder = IndexBuilder::new(base, self.interval, index.unwrap_or_else(SegmentIndex::new));
@@ -137,6 +173,10 @@ impl Pass<'_> {
                 scan.next_verified()?.map(|(scanned, _)| scanned)
             };
             let Some(batch) = next else { break };
+            bad = confirmed.refusal(&batch.header);
+            if bad.is_some() {
+                break;
+            }
             if !builder.add(&batch) {
                 bad = Some(format!("offset {} is too far from the first", batch.header.last_offset()));
                 break;
@@ -153,7 +193,8 @@ impl Pass<'_> {
         if let ScanEnd::Corrupt(why) = scan.end() {
             bad = bad.or(Some(why));
         }
-        Ok(PassResult { index: builder.into_index(), anew, epochs, next_offset, good, bad })
+        let (index, confirmed) = (builder.into_index(), confirmed.newest);
+        Ok(PassResult { index, anew, epochs, confirmed, next_offset, good, bad })
     }
 
     /// Makes the files say what the pass has found.

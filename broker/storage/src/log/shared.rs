@@ -139,8 +139,8 @@ impl Shared {
     /// As [`Shared::write_epochs`], where it must not stay behind.
     pub(crate) fn keep_epochs(&self, durability: Durability) -> Result<(), StorageError> {
         let changes = self.epochs.write().take_changes();
-        let Some(content) = changes else { return Ok(()) };
-        self.guard(epochs::store(&self.dir, &content, durability)).inspect_err(|error| {
+        let Some(changes) = changes else { return Ok(()) };
+        self.guard(epochs::store_changes(&self.dir, &changes, durability)).inspect_err(|error| {
             if error.leaves_log_intact() {
                 self.epochs.write().mark_dirty();
             }

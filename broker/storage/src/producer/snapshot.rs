@@ -1,6 +1,8 @@
 //! Producer snapshots in Kafka's format (ProducerSnapshot, version 1): version, CRC-32C of what follows,
 //! entries of fixed size.
 
+use milena_records::crc32c;
+
 use super::{
     ProducerState,
     entry::{BatchMetadata, ProducerEntry},
@@ -35,7 +37,7 @@ impl ProducerState {
         }
         let mut bytes = Vec::with_capacity(body.len().saturating_add(CRC_END));
         bytes.extend(VERSION.to_be_bytes());
-        bytes.extend(crc_fast::crc32_iscsi(&body).to_be_bytes());
+        bytes.extend(crc32c(&body).to_be_bytes());
         bytes.extend(body);
         bytes
     }
@@ -45,7 +47,7 @@ impl ProducerState {
         let mut cursor = Cursor(bytes);
         let version = i16::from_be_bytes(cursor.take()?);
         let crc = u32::from_be_bytes(cursor.take()?);
-        if version != VERSION || crc != crc_fast::crc32_iscsi(cursor.0) {
+        if version != VERSION || crc != crc32c(cursor.0) {
             return None;
         }
         let count = usize::try_from(i32::from_be_bytes(cursor.take()?)).ok()?;

@@ -63,3 +63,9 @@ def file_system(path):
 
 def free_bytes(path):
     return shutil.disk_usage(path).free
+
+
+def tcp_memory():
+    """What the kernel holds for all TCP connections, in bytes: those of the clients on this machine, too."""
+    pages = re.search(r"^TCP:.* mem (\d+)", Path("/proc/net/sockstat").read_text(), re.MULTILINE).group(1)
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")

@@ -1,15 +1,14 @@
-"""Resident memory of a broker: fresh, for each thing that only waits, and after load."""
+"""Memory of a broker: fresh, for each thing that only waits, and after load."""
 
 import time
 
-from . import client
+from . import client, machine
 from .crowd import crowd
 from .servers import Milena
 
 KIB, MIB = 1024, 1024 * 1024
 CONNECTIONS = 10_000
-# What each of these asks for, and then reads nothing. Besides the broker's memory the kernel holds two megabytes for each,
-# which for a few thousand is all that it has for TCP.
+# What each of these asks for, and then reads nothing.
 UNREAD, ANSWER_BYTES = 500, 50_000_000
 # A JVM's heap says nothing on single partitions; that it makes them at all takes it long.
 PARTITIONS = {"Milena": 10_000, "Kafka": 0}
@@ -35,19 +34,28 @@ def fresh(start, plan):
 
 
 def unread(start, plan):
-    """500 connections, each with an answer of 50 MB on its way that its client does not read."""
+    """500 connections, each with an answer of 50 MB on its way that its client does not read: what the broker holds for
+    them, and what the kernel does."""
     with start() as server:
         topic = server.create()
         client.produce(server.bootstrap, topic, 1000, ANSWER_BYTES)
         time.sleep(plan.settle_seconds)
-        grown = growth(server, plan, UNREAD, topic)
-    return {"all": grown / MIB, "each": grown / UNREAD / KIB}
+        resident, kernel = server.resident(), machine.tcp_memory()
+        with crowd(server.bootstrap, UNREAD, topic):
+            time.sleep(plan.settle_seconds)
+            resident, kernel = server.resident() - resident, machine.tcp_memory() - kernel
+    return {
+        "all": resident / MIB,
+        "each": resident / UNREAD / KIB,
+        "kernel": kernel / MIB,
+        "kernel_each": kernel / UNREAD / KIB,
+    }
 
 
-def growth(server, plan, count, topic=None):
+def growth(server, plan, count):
     """Bytes that so many connections take."""
     before = server.resident()
-    with crowd(server.bootstrap, count, topic):
+    with crowd(server.bootstrap, count):
         time.sleep(plan.settle_seconds)
         return server.resident() - before
 

@@ -152,7 +152,12 @@ ROWS = [
         "Memory",
         "500 connections, each with an answer of 50 MB that its client does not read",
         memory.unread,
-        [Quantity("all", "for all of them", "MiB"), Quantity("each", "for each", "KiB")],
+        [
+            Quantity("all", "for all of them, in the broker", "MiB"),
+            Quantity("each", "for each, in the broker", "KiB"),
+            Quantity("kernel", "for all of them, in the kernel", "MiB"),
+            Quantity("kernel_each", "for each, in the kernel", "KiB"),
+        ],
         needs="own",
         rounds=1,
         kafka=False,

@@ -53,19 +53,22 @@ def space(request):
 
 
 @pytest.fixture
-def scene(operator, space):
-    """Three brokers, one on each node, with a small disk of its own each, and a topic with three replicas of which two
-    are needed."""
+def scene(operator, space, request):
+    """Three brokers, one on each node, with a small disk of its own each, or as many as the parameter says, and a topic
+    with three replicas of which two are needed."""
+    count = getattr(request, "param", 1)
     nodes = sorted(kubectl("get", "nodes", "-o", "jsonpath={.items[*].metadata.name}").split())
     if len(nodes) < 3:
         reason = "this needs three nodes: NODES=3"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    made = Scene(space, "demo", operator, {broker: Disk(space, "demo", broker, node) for broker, node in enumerate(nodes[:3])})
+    volumes = {broker: [Disk(space, "demo", broker, node, number) for number in range(count)]
+               for broker, node in enumerate(nodes[:3])}
+    made, disks = Scene(space, "demo", operator, volumes), [disk for all in volumes.values() for disk in all]
     try:
-        for disk in made.disks.values():
+        for disk in disks:
             disk.make()
         wanted = cluster(made.name, 3, "512Mi", config={"min.insync.replicas": 2, "offsets.topic.num.partitions": 4})
-        wanted["spec"]["storage"]["storageClassName"] = "by-hand"
+        wanted["spec"]["storage"] |= {"storageClassName": "by-hand", "volumes": count}
         space.apply(wanted)
         space.wait_ready("kafkacluster", made.name, 120)
         space.apply(topic(made.topic, made.name, made.partitions, replicas=3))
@@ -75,7 +78,7 @@ def scene(operator, space):
         cuts.heal()
         space.delete("kafkacluster", made.name, "--wait=false", "--ignore-not-found")
         until("the brokers are gone", lambda: not space.list("pods"), 60)
-        for disk in made.disks.values():
+        for disk in disks:
             disk.destroy()
 
 
@@ -122,7 +125,7 @@ class Scale:
     def down(self):
         self.set(0)
 
-    def up(self, replicas=1):
+    def up(self, replicas=2):
         self.set(replicas)
         self.space.run("rollout", "status", "deployment/milena", "--timeout=60s", timeout=90)
 
@@ -133,7 +136,8 @@ def pytest_runtest_makereport(item):
     report = (yield).get_result()
     if report.failed and report.when != "teardown":
         try:
-            report.sections.append(("operator", kubectl("-n", SYSTEM, "logs", "deployment/milena", "--tail=40")))
+            report.sections.append(("operator", kubectl("-n", SYSTEM, "logs", "-l", "app.kubernetes.io/name=milena-operator",
+                                                       "--prefix", "--tail=40")))
             report.sections.append(("objects", kubectl("get", "kc,kt,pods", "-A", "-o", "wide")))
             report.sections.append(("events", kubectl("get", "events", "-A", "--sort-by=.lastTimestamp")[-4000:]))
         except Refused as error:

@@ -2,7 +2,7 @@
 import json
 
 import pytest
-from harness import machine
+from harness import machine, operators
 from harness.kube import cluster, kubectl, topic
 from harness.wait import steadily, until
 
@@ -132,7 +132,7 @@ def test_scale(operator, space):
     condition = space.wait_reason("kafkacluster", "small", "ScaleDownBlocked")
     assert "set spec.brokers back to 2" in condition["message"]
     # Nor does an operator forget that which has just been started.
-    machine.kill_pod_process(operator.list("pods")[0]["metadata"]["name"], operator.name)
+    machine.kill_pod_process(operators.working(operator)["metadata"]["name"], operator.name)
     steadily("both brokers stay", lambda: len(pod_uids(space)) == 2, 6)
     operator.run("rollout", "status", "deployment/milena", "--timeout=60s")
     space.delete("kafkatopic", "spread")

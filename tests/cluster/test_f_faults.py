@@ -3,10 +3,10 @@ import signal
 import time
 
 import pytest
-from harness import machine
+from harness import machine, operators
 from harness.checker import Checker
 from harness.client import ask
-from harness.kube import Namespace, topic
+from harness.kube import topic
 from harness.wait import steadily, until
 
 
@@ -57,7 +57,7 @@ def test_every_broker_process_killed(demo, writes):
 
 
 def test_the_operator_killed_while_fifty_topics_are_applied(demo, operator, writes):
-    pod = operator.list("pods", "-l", "app.kubernetes.io/name=milena-operator")[0]["metadata"]["name"]
+    pod = operators.working(operator)["metadata"]["name"]
     names = [f"fifty-{number}" for number in range(50)]
     for at, name in enumerate(names):
         demo.apply(topic(name, partitions=2))
@@ -77,7 +77,6 @@ def test_the_operator_killed_while_fifty_topics_are_applied(demo, operator, writ
 
 
 def test_another_replica_of_the_operator_takes_over(demo, operator):
-    operator.run("scale", "deployment/milena", "--replicas=2")
     operator.run("rollout", "status", "deployment/milena", "--timeout=60s")
     holder = operator.get("lease", "milena")["spec"]["holderIdentity"]
     # Stopped, not killed: it may come back and must find that it no longer works.
@@ -92,8 +91,6 @@ def test_another_replica_of_the_operator_takes_over(demo, operator):
     time.sleep(3)
     assert operator.get("lease", "milena")["spec"]["holderIdentity"] != holder
     demo.delete("kafkatopic", "taken-over")
-    operator.run("scale", "deployment/milena", "--replicas=1")
-    until("one is left", lambda: len(operator.list("pods", "-l", "app.kubernetes.io/name=milena-operator")) == 1, 60)
 
 
 def test_the_api_server_away_for_a_minute(demo, writes):
@@ -117,8 +114,7 @@ def node_to_stop(demo, operator):
     """A node with a broker; if there is a choice, one that the operator and the cluster's DNS do not run on."""
     pods = demo.list("pods", "-l", "milena.dev/cluster=demo")
     brokers = {pod["spec"]["nodeName"] for pod in pods}
-    others = [*operator.list("pods"), *Namespace("kube-system").list("pods")]
-    busy = {pod["spec"]["nodeName"] for pod in others}
+    busy = operators.busy_nodes(operator)
     return min(brokers, key=lambda node: (node in busy, node)), busy
 
 

@@ -3,7 +3,7 @@ import re
 import time
 
 import pytest
-from harness import machine
+from harness import machine, operators
 from harness.checker import Checker
 from harness.kube import topic
 from harness.wait import until
@@ -80,3 +80,23 @@ def test_a_deleted_pod_hands_over_first(replicated, figure):
     figure("longest gap between acknowledgements around a deleted pod with three replicas, s", round(gap, 2))
     assert gap < 5
     assert not replicated.writes.trouble
+
+
+def test_the_node_of_a_leader_and_of_the_working_operator_is_lost(replicated, operator, figure):
+    demo, node = replicated.demo, operators.working(operator)["spec"]["nodeName"]
+    pod = next(one for one in demo.list("pods", "-l", "milena.dev/cluster=demo") if one["spec"]["nodeName"] == node)
+    broker = int(pod["metadata"]["name"].rpartition("-")[2])
+    assert replicated.led_by(broker)
+    number, lost = node.removeprefix("node-"), time.monotonic()
+    machine.tool("stop-node", number)
+    try:
+        until("others lead", lambda: not replicated.led_by(broker), 10, every=0)
+        took = round(time.monotonic() - lost, 2)
+    finally:
+        machine.tool("start-node", number)
+    figure("seconds from the loss of a node with a leader and the working operator until others lead", took)
+    assert operators.working(operator)["spec"]["nodeName"] != node
+    until("the broker serves again", lambda: demo.get("kc", "demo")["status"]["readyBrokers"] == 3, 180)
+    replicated.await_whole()
+    replicated.writes.more(500, timeout=120)
+    assert took < 6

@@ -2,7 +2,7 @@
 import re
 import time
 
-from harness import machine
+from harness import machine, operators
 from harness.client import ask
 from harness.kube import kubectl, topic
 from harness.wait import until
@@ -41,7 +41,7 @@ def test_no_writes_and_no_reconciles(demo, operator):
     ask("produce", "quiet-1", "x")
     demo.wait_ready("kafkacluster", "demo")
     time.sleep(5)
-    address = operator.list("pods", "-l", "app.kubernetes.io/name=milena-operator")[0]["status"]["podIP"]
+    address = operators.working(operator)["status"]["podIP"]
     objects, served, counted = versions(demo), api_writes(), metrics(address)
     leases = {one["metadata"]["name"]: one["metadata"]["resourceVersion"] for one in demo.list("leases")}
     time.sleep(20)

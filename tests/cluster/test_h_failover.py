@@ -17,6 +17,8 @@ from harness.wait import until
 
 LOST = 0
 OTHERS = (1, 2)
+# Seconds without a write.
+QUIET = 7
 
 
 class Watch:
@@ -50,11 +52,11 @@ class Watch:
         self.process.kill()
 
 
-def writes():
-    """Requests that changed KafkaPartitions, as the API server counts them, by verb and code."""
+def writes(resource="kafkapartitions"):
+    """Requests that changed objects of a kind, as the API server counts them, by verb and code."""
     found = {}
     for line in kubectl("get", "--raw", "/metrics").splitlines():
-        if line.startswith("apiserver_request_total") and 'resource="kafkapartitions"' in line:
+        if line.startswith("apiserver_request_total") and f'resource="{resource}"' in line:
             labels = dict(re.findall(r'(\w+)="([^"]*)"', line))
             if labels["verb"] in ("POST", "PUT", "PATCH", "APPLY"):
                 key = f"{labels['verb']} {labels['code']}"
@@ -75,6 +77,18 @@ def make(space, name, count):
         until(f"broker {broker} is back", lambda: machine.find_pid(f"{name}-{broker}", space.name) not in (None, process), 60)
     until("every topic is in sync again", lambda: whole(space, name, count), 120, every=1)
     assert led(space, name) == count
+
+
+def settle():
+    """Waits until what the preparation left is written: that replicas are out of sync, and back, comes to 5,000 topics'
+    statuses seconds later."""
+    seen = []
+
+    def is_quiet():
+        seen.append(writes("kafkatopics"))
+        return len(seen) > QUIET and all(one == seen[-1] for one in seen[-QUIET:])
+
+    until("no topic's status is written", is_quiet, 120, every=1)
 
 
 def whole(space, name, count):
@@ -98,6 +112,7 @@ def test_a_broker_that_leads_all_is_killed(space, operator, figure, count, leade
     }))
     space.wait_ready("kafkacluster", name, 120)
     make(space, name, count)
+    settle()
     addresses = [space.get("pod", f"{name}-{broker}")["status"]["podIP"] for broker in OTHERS]
     writer = machine.start_inside(*machine.python("takes_writes.py", count, "many-", *addresses))
     watch = Watch(space)

@@ -1,7 +1,7 @@
 """A thousand topics by one kubectl apply."""
 import time
 
-from harness import machine
+from harness import machine, operators
 from harness.kube import cluster, topic
 from harness.wait import until
 
@@ -23,7 +23,7 @@ def test_a_thousand_topics(space, operator, figure):
     took = time.monotonic() - applied
     figure("seconds from the end of kubectl apply of 1,000 topics until all are Ready", round(took, 2))
     assert took < 5
-    address = operator.list("pods", "-l", "app.kubernetes.io/name=milena-operator")[0]["status"]["podIP"]
+    address = operators.working(operator)["status"]["podIP"]
     text = machine.inside("/bin/busybox", "wget", "-q", "-O", "-", f"http://{address}:8080/metrics")
     memory = next(float(line.split()[1]) for line in text.splitlines() if line.startswith("milena_operator_resident_memory_bytes "))
     figure("MiB of the operator with 1,000 topics", round(memory / 2**20, 1))

@@ -11,12 +11,13 @@ import time
 
 import pytest
 from harness import apache, replicas
-from harness.faults import killed, paused
+from harness.faults import deleted, killed, paused, powered_off
 from harness.load import Load
 from harness.wait import until
 
 ROUNDS = int(os.environ.get("MILENA_TEST_BESIDE_KAFKA", "0"))
-PAUSE = 20
+# Seconds that a lost broker is away, and that a paused one is stopped.
+AWAY = 20
 
 pytestmark = pytest.mark.skipif(not ROUNDS, reason="a comparison, not a check: set MILENA_TEST_BESIDE_KAFKA to the number of rounds")
 
@@ -34,13 +35,14 @@ def measure(load, fault, is_whole, notes):
     load.check()
 
 
-def rounds(load, kill, pause, is_whole, leaders):
-    """By fault and client the gaps of all rounds. `leaders` are the leaders of the partitions: the one with the most is
-    hit, and one that leads nothing."""
-    notes = {"the leader killed": {}, "a follower paused": {}, "the leader paused": {}}
-    measure(load, lambda: kill(0), is_whole, {})
+def rounds(load, faults, is_whole, leaders):
+    """By fault and client the gaps of all rounds. `leaders` are the leaders of the partitions: the broker with the most is
+    hit, or the one with the fewest where the fault is a follower's."""
+    notes = {name: {} for name in faults}
+    # Clients and servers are warm after the first.
+    measure(load, lambda: next(iter(faults.values()))(0), is_whole, {})
     for _ in range(ROUNDS):
-        for name, fault in zip(notes, (kill, pause, pause)):
+        for name, fault in faults.items():
             led = leaders()
             broker = (min if "follower" in name else max)(range(3), key=led.count)
             measure(load, lambda fault=fault, broker=broker: fault(broker), is_whole, notes[name])
@@ -55,15 +57,23 @@ def show(figure, server, notes):
 
 
 def test_milena(scene, load, figure):
-    scene.pause = PAUSE
+    scene.pause = scene.hold = AWAY
 
-    def run(fault, broker):
-        with fault(scene, broker):
-            pass
+    def faulty(fault):
+        def run(broker):
+            with fault(scene, broker):
+                pass
 
-    show(figure, "Milena", rounds(load, lambda broker: run(killed, broker), lambda broker: run(paused, broker),
-                                  lambda: not replicas.lacking(scene.space, scene.name),
-                                  lambda: [leader for leader, _, _ in replicas.states(scene.space, scene.name).values()]))
+        return run
+
+    show(figure, "Milena", rounds(load, {
+        "the leader killed": faulty(killed),
+        "the leader stopped in order": faulty(deleted),
+        "the leader lost": faulty(powered_off),
+        "a follower paused": faulty(paused),
+        "the leader paused": faulty(paused),
+    }, lambda: not replicas.lacking(scene.space, scene.name),
+        lambda: [leader for leader, _, _ in replicas.states(scene.space, scene.name).values()]))
     load.end()
 
 
@@ -75,8 +85,13 @@ def test_apache_kafka(figure):
         kafka.create("matrix", 6)
         load = Load(apache.client, kafka.bootstrap, "matrix", 6)
         load.flows()
-        show(figure, "Apache Kafka", rounds(load, kafka.kill, lambda broker: kafka.pause(broker, PAUSE),
-                                            lambda: kafka.is_whole("matrix"), lambda: kafka.leaders("matrix")))
+        show(figure, "Apache Kafka", rounds(load, {
+            "the leader killed": kafka.kill,
+            "the leader stopped in order": kafka.stop,
+            "the leader lost": lambda broker: kafka.kill(broker, AWAY),
+            "a follower paused": lambda broker: kafka.pause(broker, AWAY),
+            "the leader paused": lambda broker: kafka.pause(broker, AWAY),
+        }, lambda: kafka.is_whole("matrix"), lambda: kafka.leaders("matrix")))
         load.end()
     finally:
         if load:

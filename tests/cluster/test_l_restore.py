@@ -3,9 +3,9 @@ import re
 import time
 
 import pytest
-from harness import etcd, machine
+from harness import etcd, machine, operators
 from harness.checker import Checker
-from harness.kube import Namespace, cluster, kubectl, topic
+from harness.kube import cluster, kubectl, topic
 from harness.wait import until
 
 NAME = "demo"
@@ -136,7 +136,7 @@ def test_brokers_are_stopped_and_the_restore_is_declared(three, operator, figure
         three.run("annotate", "kafkacluster", NAME, "note=after-the-backup")
     before, id = states(three), three.get("kafkatopic", "late")["metadata"]["uid"]
     # One that nothing else needs stays away at first.
-    busy = {pod["spec"]["nodeName"] for pod in [*operator.list("pods"), *Namespace("kube-system").list("pods")]}
+    busy = operators.busy_nodes(operator)
     brokers = {pod["metadata"]["name"]: pod["spec"]["nodeName"] for pod in three.list("pods")}
     away, node = next((name, node) for name, node in brokers.items() if node not in busy)
     numbers = stop_brokers()
@@ -172,7 +172,7 @@ def test_a_broker_that_does_not_come_back_is_given_up(three, operator):
         kill(three, 1)
         wide.more(100)
     before = states(three)
-    busy = {pod["spec"]["nodeName"] for pod in [*operator.list("pods"), *Namespace("kube-system").list("pods")]}
+    busy = operators.busy_nodes(operator)
     brokers = {pod["metadata"]["name"]: pod["spec"]["nodeName"] for pod in three.list("pods")}
     away, node = next((name, node) for name, node in brokers.items() if node not in busy)
     missing = away.rpartition("-")[2]

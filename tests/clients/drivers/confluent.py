@@ -37,7 +37,8 @@ def producer(acks, codec, idempotent):
         config = {
             "bootstrap.servers": BOOTSTRAP,
             "compression.type": codec,
-            "linger.ms": 5,
+            # What is given together goes out together, however slow this machine is: flush() waits for no linger.
+            "linger.ms": 500,
             "message.timeout.ms": 15000,
         }
         if acks is not None:
@@ -50,6 +51,8 @@ def producer(acks, codec, idempotent):
 
 def produce(topic, records, acks=None, codec="none", idempotent=None):
     sender, done = producer(acks, codec, idempotent), [None] * len(records)
+    # Records of a topic that librdkafka does not know yet go out as it hands them to partitions, one by one.
+    sender.list_topics(topic, 20)
     for index, record in enumerate(records):
 
         def delivered(error, message, index=index):

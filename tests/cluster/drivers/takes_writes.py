@@ -14,8 +14,11 @@ import time
 
 # Topics of one request and connection.
 GROUP = 125
-# Between two requests for what was refused, and how long a broker may wait for replicas, in seconds.
-PAUSE, PATIENCE = 0.02, 2
+# Topics that a broker is asked for in a second, so that to refuse them does not become its work: with 5,000 of them each
+# is asked for as often as clients do (Kafka's `retry.backoff.ms`).
+RATE = 50_000
+# How long a broker may wait for replicas, in seconds.
+PATIENCE = 2
 PORT = 9092
 
 
@@ -51,16 +54,15 @@ def text(value):
     return struct.pack(">h", len(value)) + value.encode()
 
 
-def produce(topics, records):
-    """Produce, version 3."""
-    entry = struct.pack(">iii", 1, 0, len(records)) + records
-    body = struct.pack(">hhih", 0, 3, 7, -1) + struct.pack(">hhii", -1, -1, PATIENCE * 1000, len(topics))
-    body += b"".join(text(topic) + entry for topic in topics)
+def produce(entries):
+    """Produce, version 3, of what is to be written to each topic."""
+    body = struct.pack(">hhih", 0, 3, 7, -1) + struct.pack(">hhii", -1, -1, PATIENCE * 1000, len(entries))
+    body += b"".join(entries)
     return struct.pack(">i", len(body)) + body
 
 
 def read(stream, count):
-    data = b""
+    data = stream.recv(count)
     while len(data) < count:
         data += stream.recv(count - len(data)) or sys.exit("a broker has closed the connection")
     return data
@@ -78,25 +80,35 @@ def taken(answer):
             yield topic
 
 
-def write(stream, pending, records):
-    while pending:
-        stream.sendall(produce(sorted(pending), records))
+def write(stream, pending, pause):
+    """Asks for what is pending, which others may shorten. To ask again for the same and be refused the same costs next
+    to nothing: the processors are the brokers'."""
+    asked = request = refusal = None
+    while entries := list(pending.items()):
+        if len(entries) != asked:
+            asked, request, refusal = len(entries), produce([entry for _, entry in entries]), None
+        stream.sendall(request)
         (length,) = struct.unpack(">i", read(stream, 4))
-        done = set(taken(read(stream, length)))
-        pending -= done
-        if done:
-            os.write(1, b"%.4f %d\n" % (time.monotonic(), len(done)))
-        time.sleep(PAUSE)
+        answer = read(stream, length)
+        if answer != refusal:
+            done = [topic for topic in taken(answer) if pending.pop(topic, None)]
+            if done:
+                os.write(1, b"%.4f %d\n" % (time.monotonic(), len(done)))
+            refusal = None if done else answer
+        time.sleep(pause)
 
 
 def main(count, prefix, *addresses):
     topics = [f"{prefix}{number:04d}" for number in range(int(count))]
-    groups = [set(topics[at:at + GROUP]) for at in range(0, len(topics), GROUP)]
-    streams = [(socket.create_connection((address, PORT)), group) for group in groups for address in addresses]
     records = batch()
+    partition = struct.pack(">iii", 1, 0, len(records)) + records
+    entries = [(topic, text(topic) + partition) for topic in topics]
+    groups = [dict(entries[at:at + GROUP]) for at in range(0, len(entries), GROUP)]
+    streams = [(socket.create_connection((address, PORT)), group) for group in groups for address in addresses]
     print("ready", flush=True)
     sys.stdin.readline()
-    threads = [threading.Thread(target=write, args=(stream, group, records), daemon=True) for stream, group in streams]
+    pause = len(topics) / RATE
+    threads = [threading.Thread(target=write, args=(*stream, pause), daemon=True) for stream in streams]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -55,10 +55,19 @@ class Apache:
         """Of each partition; Kafka's brokers are counted from 1."""
         return [one.leader - 1 for one in self.admin.list_topics(topic, timeout=5).topics[topic].partitions.values()]
 
-    def kill(self, broker):
-        """kill -9, and the start that a service manager does at once."""
+    def kill(self, broker, away=0):
+        """kill -9, and the start that a service manager does at once, or after so many seconds."""
         os.kill(self.processes[broker], signal.SIGKILL)
-        until("the process is gone", lambda: not Path(f"/proc/{self.processes[broker]}/exe").exists(), 30, every=0.02)
+        self.start_again(broker, away)
+
+    def stop(self, broker):
+        """SIGTERM: it hands its leadership over and ends; then it is started again."""
+        os.kill(self.processes[broker], signal.SIGTERM)
+        self.start_again(broker)
+
+    def start_again(self, broker, away=0):
+        until("the process is gone", lambda: not Path(f"/proc/{self.processes[broker]}/exe").exists(), 60, every=0.02)
+        time.sleep(away)
         with (self.home / f"{broker + 1}.log").open("ab") as log:
             again = subprocess.Popen(self.commands[broker], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                      start_new_session=True)

@@ -1,7 +1,9 @@
-"""Small file systems of their own, one a broker: they can be filled and lost without anybody else noticing."""
+"""Small file systems of their own, one a volume: they can be filled, fail and get lost without anybody else noticing."""
 import contextlib
+import fcntl
 import os
 import shutil
+import struct
 import subprocess
 
 from harness import machine
@@ -9,6 +11,8 @@ from harness import machine
 SIZE = 768 << 20
 # Brokers run as this user; fsGroup is not for volumes that a test made by hand.
 USER = 65532
+# FS_IOC_SHUTDOWN of ext4, and its way without writing anything more: every write and sync fails from then on.
+SHUTDOWN, NOLOGFLUSH = 0x8004587D, 2
 
 
 def run(*command):
@@ -16,11 +20,12 @@ def run(*command):
 
 
 class Disk:
-    """The volume `data-CLUSTER-N` on a node, as an ext4 file system in a file."""
+    """A volume of a broker on a node, the first one or another, as an ext4 file system in a file."""
 
-    def __init__(self, space, cluster, broker, node):
-        self.space, self.claim, self.node = space, f"data-{cluster}-{broker}", node
-        self.home = machine.STATE / "disks" / f"{space.name}-{broker}"
+    def __init__(self, space, cluster, broker, node, number=0):
+        template = "data" if number == 0 else f"data-{number}"
+        self.space, self.claim, self.node = space, f"{template}-{cluster}-{broker}", node
+        self.home = machine.STATE / "disks" / f"{space.name}-{broker}-{number}"
         self.lives = 0
 
     @property
@@ -60,6 +65,17 @@ class Disk:
 
     def empty(self):
         (self.home / "mount" / "filler").unlink(missing_ok=True)
+
+    def fail(self):
+        """Every write and sync fails from here on."""
+        mount = os.open(self.path.parent, os.O_RDONLY)
+        fcntl.ioctl(mount, SHUTDOWN, struct.pack("I", NOLOGFLUSH))
+        os.close(mount)
+
+    def partitions(self, topic):
+        """The partitions of a topic that have a log here."""
+        logs = (one.name.rpartition("-") for one in self.path.iterdir() if one.is_dir())
+        return {int(number) for name, _, number in logs if name == topic and number.isdigit()}
 
     def destroy(self):
         """The file system is gone, and its volume."""

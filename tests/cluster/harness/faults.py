@@ -10,14 +10,16 @@ from harness.wait import until
 
 
 class Scene:
-    """A cluster with one broker a node, each on a disk of its own, and one topic."""
+    """A cluster with one broker a node, each on disks of its own, and one topic."""
 
     topic, partitions = "matrix", 6
     # Seconds that a fault lasts which does not end by itself, and that a process is stopped.
     hold, pause = 10, 20
 
-    def __init__(self, space, name, operator, disks):
-        self.space, self.name, self.operator, self.disks = space, name, operator, disks
+    def __init__(self, space, name, operator, volumes):
+        self.space, self.name, self.operator, self.volumes = space, name, operator, volumes
+        # The first of each.
+        self.disks = {broker: disks[0] for broker, disks in volumes.items()}
         self.bootstrap = f"{name}-bootstrap.{space.name}.svc:9092"
 
     def pod(self, broker):
@@ -130,9 +132,9 @@ def disk_full(scene, broker):
 
 
 @contextlib.contextmanager
-def volume_lost(scene, broker):
+def volume_lost(scene, broker, number=0):
     """Volume, claim and pod are gone: the broker begins on an empty disk, under its own number."""
-    disk = scene.disks[broker]
+    disk = scene.volumes[broker][number]
     # None where it fails again and again.
     process = machine.find_pid(scene.pod(broker), scene.space.name)
     scene.space.run("delete", "persistentvolumeclaim", disk.claim, "--wait=false")
@@ -152,12 +154,20 @@ def is_anew(scene, disk):
 @contextlib.contextmanager
 def operator_killed(scene, _broker):
     """Whoever decides is away for a moment."""
-    for pod in scene.operators():
-        process = machine.find_pid(pod["metadata"]["name"], scene.operator.name)
-        if process:
-            os.kill(process, signal.SIGKILL)
+    running = {pod["metadata"]["name"]: machine.find_pid(pod["metadata"]["name"], scene.operator.name)
+               for pod in scene.operators()}
+    for process in filter(None, running.values()):
+        os.kill(process, signal.SIGKILL)
+
+    def is_back():
+        """One that was started again is ready: the other's node may be stopped meanwhile."""
+        again = [name for name, process in running.items()
+                 if machine.find_pid(name, scene.operator.name) not in (None, process)]
+        pods = (scene.operator.get("pod", name) for name in again)
+        return any(one["ready"] for pod in pods if pod for one in pod["status"].get("containerStatuses", []))
+
     yield
-    scene.operator.run("rollout", "status", "deployment/milena", "--timeout=120s", timeout=150)
+    until("the operator is back", is_back, 60)
 
 
 # Name in the table of gaps -> fault.

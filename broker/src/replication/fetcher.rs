@@ -27,6 +27,7 @@ use crate::{
     cluster::BrokerInfo,
     node::Broker,
     partitions::{Partition, Taken, Waiter},
+    server::Turn,
 };
 
 /// A connection is tried for so long.
@@ -237,6 +238,7 @@ impl Fetcher {
         write: &mut (impl AsyncWrite + Unpin),
     ) -> io::Result<Ended> {
         let mut retry_at = Instant::now();
+        let mut turn = Turn::default();
         loop {
             self.ask(write).await?;
             if self.followed.is_empty() {
@@ -252,9 +254,12 @@ impl Fetcher {
                     }
                 }
                 frame = timeout(SILENCE, frames.next(read)) => {
-                    if self.hear(frame??)? == 0 {
+                    let frame = frame??;
+                    let bytes = frame.len();
+                    if self.hear(frame)? == 0 {
                         frames.let_go();
                     }
+                    turn.moved(bytes).await;
                 }
                 () = sleep(self.broker.throttles.follower.pause()), if !self.held.is_empty() => {
                     self.due.extend(self.held.drain());

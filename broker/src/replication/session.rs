@@ -29,7 +29,7 @@ use super::{
 use crate::{
     node::Broker,
     partitions::{FollowerSlot, Partition, Signal},
-    server,
+    server::{self, Turn},
     throttle::{Throttle, Throttles},
 };
 
@@ -253,6 +253,7 @@ impl Session {
         let mut views = broker.view_changes();
         let mut backlog = VecDeque::new();
         let mut held = Held::default();
+        let mut turn = Turn::default();
         loop {
             let mut alive = false;
             let pause = held.release(&broker.throttles, &mut backlog);
@@ -265,7 +266,7 @@ impl Session {
                 }
             }
             if let Some(frame) = self.next_frame(broker, &mut backlog, &mut held, alive)? {
-                server::write(socket, frame, broker).await?;
+                server::write(socket, frame, broker, &mut turn).await?;
             }
         }
     }

@@ -19,6 +19,7 @@ use super::{
     frames::{Frame, FrameLimits, FrameReader},
     pipeline::Pipeline,
     send, socket,
+    turn::Turn,
 };
 use crate::{api, node::Broker, replication, reports};
 
@@ -26,8 +27,6 @@ use crate::{api, node::Broker, replication, reports};
 const STILL_THERE: Duration = Duration::from_secs(1);
 /// How long a client may read nothing of its answer while memory for answers is short.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Writes after which other connections have their turn.
-const WRITES_AT_ONCE: u32 = 8;
 
 /// Who is at the other end of a connection.
 #[derive(Debug)]
@@ -66,6 +65,7 @@ pub async fn run(
     let peer = Arc::new(Peer { remote, local: stream.local_addr()?, software: Mutex::new(None) });
     let mut reader = FrameReader::default();
     let mut pipeline = Pipeline::default();
+    let mut turn = Turn::default();
     // Nothing more is read: what waits is answered yet.
     let mut ends = false;
     while !ends || !pipeline.is_empty() {
@@ -80,19 +80,23 @@ pub async fn run(
             () = sleep(STILL_THERE), if !pipeline.is_empty() => Event::Long,
         };
         match event {
-            Event::Answer(reply) => send_reply(&stream, &broker, reply).await?,
+            Event::Answer(reply) => send_reply(&stream, &broker, &mut turn, reply).await?,
             Event::Frame(Ok(frame)) => match frame? {
                 Some(frame) if replication::is_exchange(&frame.bytes) => {
                     // Brokers are few, however many clients there are.
                     socket::prepare(&stream, &broker.config(), 1)?;
                     return replication::serve(stream, frame.bytes, broker, stop).await;
                 }
-                Some(frame) => take(&stream, &peer, &broker, &mut pipeline, frame).await?,
+                Some(frame) => {
+                    let bytes = frame.bytes.len();
+                    take(&stream, &peer, &broker, &mut pipeline, &mut turn, frame).await?;
+                    turn.moved(bytes).await;
+                }
                 None => ends = true,
             },
             Event::Frame(Err(_)) if pipeline.is_empty() => return Err(idle(config.max_idle)),
             Event::Frame(Err(_)) => {}
-            Event::Stop => return drain(&stream, &broker, &mut pipeline).await,
+            Event::Stop => return drain(&stream, &broker, &mut pipeline, &mut turn).await,
             Event::Long => {
                 if is_closed(&stream) {
                     return Ok(());
@@ -109,18 +113,19 @@ async fn take(
     peer: &Arc<Peer>,
     broker: &Arc<Broker>,
     pipeline: &mut Pipeline,
+    turn: &mut Turn,
     frame: Frame,
 ) -> io::Result<()> {
     if !api::is_produce(&frame.bytes) {
-        drain(stream, broker, pipeline).await?;
+        drain(stream, broker, pipeline, turn).await?;
         if inquiry::is_question(&frame.bytes) || recall::is_question(&frame.bytes) {
             return answer_inquiry(stream, broker, &frame.bytes).await;
         }
-        return answer(stream, peer, broker, frame).await;
+        return answer(stream, peer, broker, turn, frame).await;
     }
     let mut reply = api::answer(broker, peer, frame.bytes, frame.buffer);
     match poll!(&mut reply) {
-        Poll::Ready(reply) if pipeline.is_empty() => send_reply(stream, broker, reply).await,
+        Poll::Ready(reply) if pipeline.is_empty() => send_reply(stream, broker, turn, reply).await,
         Poll::Ready(reply) => {
             pipeline.push_answered(reply);
             Ok(())
@@ -133,11 +138,16 @@ async fn take(
 }
 
 /// Answers all that wait.
-async fn drain(stream: &TcpStream, broker: &Broker, pipeline: &mut Pipeline) -> io::Result<()> {
+async fn drain(
+    stream: &TcpStream,
+    broker: &Broker,
+    pipeline: &mut Pipeline,
+    turn: &mut Turn,
+) -> io::Result<()> {
     while !pipeline.is_empty() {
         tokio::select! {
             biased;
-            reply = pipeline.next() => send_reply(stream, broker, reply).await?,
+            reply = pipeline.next() => send_reply(stream, broker, turn, reply).await?,
             () = sleep(STILL_THERE) => if is_closed(stream) { return Err(io::ErrorKind::ConnectionReset.into()) },
         }
     }
@@ -145,7 +155,13 @@ async fn drain(stream: &TcpStream, broker: &Broker, pipeline: &mut Pipeline) -> 
 }
 
 /// Answers one request.
-async fn answer(stream: &TcpStream, peer: &Arc<Peer>, broker: &Arc<Broker>, frame: Frame) -> io::Result<()> {
+async fn answer(
+    stream: &TcpStream,
+    peer: &Arc<Peer>,
+    broker: &Arc<Broker>,
+    turn: &mut Turn,
+    frame: Frame,
+) -> io::Result<()> {
     let _memory = frame.memory;
     if api::may_be_large(&frame.bytes) {
         // While answers that wait take all the memory there is for them, no other large one is made.
@@ -159,7 +175,7 @@ async fn answer(stream: &TcpStream, peer: &Arc<Peer>, broker: &Arc<Broker>, fram
             () = sleep(STILL_THERE) => if is_closed(stream) { return Err(io::ErrorKind::ConnectionReset.into()) },
         }
     };
-    send_reply(stream, broker, reply).await
+    send_reply(stream, broker, turn, reply).await
 }
 
 /// Answers an operator that asks how far this broker's logs go, or what it remembers.
@@ -168,9 +184,14 @@ async fn answer_inquiry(stream: &TcpStream, broker: &Broker, question: &[u8]) ->
     write_plain(stream, &answer.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?).await
 }
 
-async fn send_reply(stream: &TcpStream, broker: &Broker, reply: api::Answer) -> io::Result<()> {
+async fn send_reply(
+    stream: &TcpStream,
+    broker: &Broker,
+    turn: &mut Turn,
+    reply: api::Answer,
+) -> io::Result<()> {
     match reply {
-        Ok(Some(frame)) => write(stream, frame, broker).await,
+        Ok(Some(frame)) => write(stream, frame, broker, turn).await,
         Ok(None) => Ok(()),
         Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
     }
@@ -193,20 +214,23 @@ async fn write_plain(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a frame, and lets other tasks go on from time to time.
+/// Writes a frame, and lets other connections have their turn meanwhile.
 ///
 /// # Errors
 /// What the socket or a file says, or that the other side reads nothing.
-pub async fn write(stream: &TcpStream, mut frame: ResponseFrame, broker: &Broker) -> io::Result<()> {
-    let mut at_once = 0;
+pub async fn write(
+    stream: &TcpStream,
+    mut frame: ResponseFrame,
+    broker: &Broker,
+    turn: &mut Turn,
+) -> io::Result<()> {
     let mut waits = None;
     // What is before and behind records in files goes into the same packets.
     let corked = frame.has_files() && send::cork(stream, true);
     while !frame.is_empty() {
         match send::write_some(stream, &mut frame) {
-            Ok(()) => at_once += 1,
+            Ok(written) => turn.moved(written).await,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                at_once = 0;
                 // From here on its memory counts, until the client has taken it.
                 let waiting = waits.get_or_insert_with(|| broker.limits.responses.waiting());
                 waiting.holds(frame.memory());
@@ -218,10 +242,6 @@ pub async fn write(stream: &TcpStream, mut frame: ResponseFrame, broker: &Broker
                 }
                 return Err(error);
             }
-        }
-        if at_once == WRITES_AT_ONCE {
-            at_once = 0;
-            tokio::task::yield_now().await;
         }
     }
     if corked {

@@ -8,6 +8,7 @@ mod memory;
 mod pipeline;
 mod send;
 mod socket;
+mod turn;
 mod wake_ups;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -21,6 +22,7 @@ use tracing::{debug, warn};
 
 pub use connection::{Peer, write};
 pub use limits::Limits;
+pub use turn::Turn;
 pub use wake_ups::WakeUps;
 
 use self::connections::ConnectionLimits;

@@ -16,17 +16,17 @@ const WRITE_SLICES: usize = 64;
 /// Most bytes of a file that are sent by one call. Whether they are in the page cache is looked up for each of these.
 const FILE_CHUNK: usize = 512 * 1024;
 
-/// Writes as much as the socket takes now.
+/// Writes as much as the socket takes now, and says how much that was.
 ///
 /// # Errors
 /// `WouldBlock` where it takes nothing, else what the socket or the file says.
-pub fn write_some(stream: &TcpStream, frame: &mut ResponseFrame) -> io::Result<()> {
+pub fn write_some(stream: &TcpStream, frame: &mut ResponseFrame) -> io::Result<usize> {
     let written = match frame.file() {
         Some(range) => send_file(stream, range)?,
         None => send_memory(stream, frame)?,
     };
     frame.advance(written);
-    Ok(())
+    Ok(written)
 }
 
 /// Where an open file lies; none where the system does not say, or it is there no more.

@@ -153,6 +153,11 @@ impl Client {
         Ok(Client { stream, correlation: 0 })
     }
 
+    /// The same connection, for another thread.
+    pub fn twin(&self) -> Client {
+        Client { stream: self.stream.try_clone().unwrap(), correlation: self.correlation }
+    }
+
     /// Sends a request; the answer is the body of the response in the same version.
     pub fn ask<R: Request + Encodable>(&mut self, version: i16, request: &R) -> R::Response {
         let mut body = self.ask_raw(version, request).expect("the connection was closed");

@@ -31,7 +31,7 @@ CONFIG = {
 # What memory may grow by between the first third and the last, and what a topic may hold beyond what it should.
 GROWTH, SLACK = 8 * MIB, 512 * MIB
 # Bounds on the probe's end-to-end latency beside a producer that takes all that the machine gives.
-P999_MS, MAX_MS = 750, 3000
+P999_MS, MAX_MS = 250, 1000
 
 
 class Load:

@@ -53,7 +53,7 @@ fn answer(log: &Log) -> ResponseFrame {
 fn fill(stream: &TcpStream, frame: &mut ResponseFrame) -> io::Result<()> {
     while !frame.is_empty() {
         match write_some(stream, frame) {
-            Ok(()) => {}
+            Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error),
         }

@@ -52,14 +52,14 @@ mod tests {
 
     #[test]
     fn a_port_forward_finds_every_broker_on_localhost() {
-        let demo = broker(Some("demo-1.demo.default.svc"));
+        let demo = broker(Some("demo-broker-1.default.svc"));
         let rule = Advertised::ForwardedOnLoopback;
         let forwarded = peer("127.0.0.1:40000", "127.0.0.1:9092");
         assert_eq!(rule.to(&forwarded, 1, &demo), ("localhost".into(), 9093));
         let mapped = peer("[::ffff:127.0.0.1]:40000", "[::ffff:127.0.0.1]:9092");
         assert_eq!(rule.to(&mapped, 2, &demo), ("localhost".into(), 9094));
         let pod = peer("10.98.1.7:40000", "10.98.1.8:9092");
-        assert_eq!(rule.to(&pod, 1, &demo), ("demo-1.demo.default.svc".into(), 9092));
+        assert_eq!(rule.to(&pod, 1, &demo), ("demo-broker-1.default.svc".into(), 9092));
     }
 
     #[test]

@@ -7,8 +7,8 @@ mod topic;
 mod tests;
 
 pub use objects::{
-    bootstrap_service, broker_host, broker_of_pod, chunk_of_object, config_map, headless_service, kafka_uuid,
-    partitions_object, pod,
+    bootstrap_service, broker_host, broker_of_pod, broker_service, chunk_of_object, config_map,
+    headless_service, kafka_uuid, partitions_object, pod,
 };
 pub use topic::{InvalidName, MAX_TOPIC_NAME, check_topic_name, metric_name, object_name, object_name_in};
 

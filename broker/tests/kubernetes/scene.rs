@@ -96,7 +96,7 @@ impl Scene {
                 assert_eq!(lease.labels()[names::CLUSTER], "demo");
                 assert_eq!(lease.labels()[names::BROKER], "0");
                 let annotation = |name: &str| lease.annotations().get(name).map(String::as_str);
-                assert_eq!(annotation(names::ENDPOINT), Some("demo-0.demo.default.svc:9092"));
+                assert_eq!(annotation(names::ENDPOINT), Some("demo-broker-0.default.svc:9092"));
                 assert_eq!(annotation(names::POD_IP), Some("10.0.0.7"));
                 assert_eq!(annotation(names::RACK), Some("a"));
                 assert_eq!(annotation(names::LOG_GENERATION), Some("9f2c41d7-0"));

@@ -32,10 +32,16 @@ pub fn config_map(cluster: &str) -> String {
     cluster.to_owned()
 }
 
-/// Host name of a broker inside the Kubernetes cluster, whatever its DNS domain: `demo-0.demo.default.svc`.
+/// The Service of one broker, whose address stays while pods come and go: `demo-broker-0`.
+#[must_use]
+pub fn broker_service(cluster: &str, broker: i32) -> String {
+    format!("{cluster}-broker-{broker}")
+}
+
+/// Host name of a broker inside the Kubernetes cluster, whatever its DNS domain: `demo-broker-0.default.svc`.
 #[must_use]
 pub fn broker_host(cluster: &str, namespace: &str, broker: i32) -> String {
-    format!("{}.{}.{namespace}.svc", pod(cluster, broker), headless_service(cluster))
+    format!("{}.{namespace}.svc", broker_service(cluster, broker))
 }
 
 /// A KafkaPartitions object: `demo-0`.

@@ -53,7 +53,7 @@ fn objects_are_named_by_their_cluster() {
         assert_eq!(broker_of_pod("demo", other), None, "{other}");
     }
     assert_eq!(chunk_of_object("demo", "demo-12"), Some(12));
-    assert_eq!(broker_host("demo", "default", 0), "demo-0.demo.default.svc");
+    assert_eq!(broker_host("demo", "default", 0), "demo-broker-0.default.svc");
     assert_eq!(bootstrap_service("demo"), "demo-bootstrap");
 }
 

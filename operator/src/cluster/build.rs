@@ -45,7 +45,7 @@ pub struct Desired {
 /// # Errors
 /// When an object cannot be written as JSON.
 pub fn build(cluster: &Resolved) -> Result<Vec<Desired>, serde_json::Error> {
-    [
+    let before = [
         erase(access::service_account(cluster)),
         erase(access::role(cluster)),
         erase(access::role_binding(cluster)),
@@ -53,10 +53,9 @@ pub fn build(cluster: &Resolved) -> Result<Vec<Desired>, serde_json::Error> {
         erase(network::headless_service(cluster)),
         erase(network::bootstrap_service(cluster)),
         erase(network::disruption_budget(cluster)),
-        erase(stateful_set::stateful_set(cluster)),
-    ]
-    .into_iter()
-    .collect()
+    ];
+    let brokers = (0..cluster.brokers).map(|broker| erase(network::broker_service(cluster, broker)));
+    before.into_iter().chain(brokers).chain([erase(stateful_set::stateful_set(cluster))]).collect()
 }
 
 fn erase<K>(object: K) -> Result<Desired, serde_json::Error>

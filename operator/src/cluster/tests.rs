@@ -59,6 +59,8 @@ fn names_that_others_rely_on() {
         ("StatefulSet", "demo"),
         ("Service", "demo"),
         ("Service", "demo-bootstrap"),
+        ("Service", "demo-broker-0"),
+        ("Service", "demo-broker-2"),
         ("ConfigMap", "demo"),
         ("PodDisruptionBudget", "demo"),
         ("ServiceAccount", "demo-broker"),
@@ -71,7 +73,7 @@ fn names_that_others_rely_on() {
         let owner = &object.owner_references()[0];
         assert_eq!((owner.kind.as_str(), owner.controller), ("KafkaCluster", Some(true)));
     }
-    assert_eq!(all.len(), 8);
+    assert_eq!(all.len(), 11);
     assert_eq!(all.last().unwrap().resource.kind, "StatefulSet", "pods come after what they need");
 }
 

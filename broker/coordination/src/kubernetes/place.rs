@@ -122,7 +122,7 @@ mod tests {
     fn a_pod_has_its_number_in_its_name() {
         let place = Place::from_args(&args("demo-12")).unwrap();
         assert_eq!((place.broker, place.rack.as_deref()), (12, None));
-        assert_eq!(place.host(), "demo-12.demo.kafka.svc");
+        assert_eq!(place.host(), "demo-broker-12.kafka.svc");
     }
 
     #[test]

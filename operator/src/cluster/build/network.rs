@@ -8,6 +8,9 @@ use milena_crds::names;
 use super::{label_selector, metadata, selector};
 use crate::cluster::validate::Resolved;
 
+/// Label that a StatefulSet gives to each of its pods.
+const POD_NAME: &str = "statefulset.kubernetes.io/pod-name";
+
 /// Gives each pod its name. Also to pods that are not ready: brokers and clients that know one must reach it.
 pub fn headless_service(cluster: &Resolved) -> Service {
     Service {
@@ -31,6 +34,25 @@ pub fn bootstrap_service(cluster: &Resolved) -> Service {
         spec: Some(ServiceSpec {
             ports: Some(vec![port("kafka", names::KAFKA_PORT)]),
             selector: Some(selector(&cluster.name)),
+            type_: Some("ClusterIP".to_owned()),
+            ..ServiceSpec::default()
+        }),
+        status: None,
+    }
+}
+
+/// Where clients find one broker, whatever address its pod has: one that is made anew has another, and who still asks for
+/// the old one waits for minutes. Also while it is not ready: it is refused there at once while nobody listens, and served
+/// as soon as somebody does.
+pub fn broker_service(cluster: &Resolved, broker: i32) -> Service {
+    let mut pod = selector(&cluster.name);
+    pod.insert(POD_NAME.to_owned(), names::pod(&cluster.name, broker));
+    Service {
+        metadata: metadata(cluster, names::broker_service(&cluster.name, broker)),
+        spec: Some(ServiceSpec {
+            publish_not_ready_addresses: Some(true),
+            ports: Some(vec![port("kafka", names::KAFKA_PORT)]),
+            selector: Some(pod),
             type_: Some("ClusterIP".to_owned()),
             ..ServiceSpec::default()
         }),

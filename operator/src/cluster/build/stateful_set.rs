@@ -14,9 +14,9 @@ use milena_crds::names;
 use super::{label_selector, metadata, pod, selector};
 use crate::cluster::validate::Resolved;
 
-/// Seconds that a broker has to serve before the next one is restarted. It comes back with another address; clients whose
-/// name server still has the old one wait there for half a minute, so it is not to be the one that they are sent to yet.
-const SETTLED: i32 = 10;
+/// Seconds that a broker has to serve before the next one is restarted: until every node knows which address is behind its
+/// Service now, so that who is sent there by the next one's going finds it.
+const SETTLED: i32 = 3;
 
 /// Brokers start together, for they do not wait for each other, and are updated one by one, the next one only when
 /// the last one serves again.

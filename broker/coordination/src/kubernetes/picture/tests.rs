@@ -76,7 +76,7 @@ impl Scene {
 fn lease(broker: i32, holder: Option<&str>, second: i64) -> Lease {
     let mut lease = Lease::default();
     lease.metadata.name = Some(format!("demo-{broker}"));
-    let endpoint = format!("demo-{broker}.demo.kafka.svc:9092");
+    let endpoint = format!("demo-broker-{broker}.kafka.svc:9092");
     lease.annotations_mut().insert(names::ENDPOINT.to_owned(), endpoint);
     lease.spec = Some(LeaseSpec {
         holder_identity: holder.map(str::to_owned),
@@ -197,7 +197,7 @@ fn this_broker_is_always_there() {
     scene.take(Change::Lease(Of::Gone("demo-0".into())));
     assert_eq!(scene.alive(), [0]);
     let image = scene.picture.image();
-    assert_eq!(image.brokers[&0].host.as_deref(), Some("demo-0.demo.kafka.svc"));
+    assert_eq!(image.brokers[&0].host.as_deref(), Some("demo-broker-0.kafka.svc"));
 }
 
 #[test]

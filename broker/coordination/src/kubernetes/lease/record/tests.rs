@@ -32,7 +32,7 @@ fn annotation<'a>(lease: &'a Lease, name: &str) -> Option<&'a str> {
 #[test]
 fn a_lease_says_who_where_and_with_which_log() {
     let lease = life("demo-1/a").first(1, owner(), Timestamp::UNIX_EPOCH);
-    assert_eq!(annotation(&lease, names::ENDPOINT), Some("demo-1.demo.kafka.svc:9092"));
+    assert_eq!(annotation(&lease, names::ENDPOINT), Some("demo-broker-1.kafka.svc:9092"));
     assert_eq!(annotation(&lease, names::POD_IP), Some("10.0.0.7"));
     assert_eq!(annotation(&lease, names::LOG_GENERATION), Some("9f2c41d7-2"));
     assert_eq!(annotation(&lease, names::RACK), None);

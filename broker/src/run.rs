@@ -14,6 +14,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
     task::JoinHandle,
+    time::{sleep, timeout},
 };
 use tracing::{info, warn};
 
@@ -25,6 +26,8 @@ mod kubernetes;
 
 /// Leadership has so long to move away from a broker that is to stop.
 const HAND_OVER: Duration = Duration::from_secs(10);
+/// So long clients are told who leads instead: those that write or read do so more often.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// Connections that are being served when the broker stops are waited for so long.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
 
@@ -84,20 +87,26 @@ impl Running {
     }
 
     /// Serves until leadership has moved to others, who have been asked to take it; for ten seconds at most. What is in
-    /// sync nowhere else cannot move.
+    /// sync nowhere else cannot move. Then clients are told for a moment yet who leads now: one that finds only the
+    /// connection closed asks another broker, whose answer lacks this one, and librdkafka forgets new leaders that it learns
+    /// of in the same answer.
     pub async fn hand_over(&self) {
         let can_move = || {
             let view = self.broker.view();
             view.hosted.replicas().any(|replica| replica.is_leader() && replica.state().isr.len() > 1)
         };
+        if !can_move() {
+            return;
+        }
         let mut changes = self.broker.view_changes();
         let moved = async { while can_move() && changes.changed().await.is_ok() {} };
-        if tokio::time::timeout(HAND_OVER, moved).await.is_err() {
+        if timeout(HAND_OVER, moved).await.is_err() {
             warn!(
                 broker = self.broker.id,
                 "some leadership has not moved: those partitions are away for a moment"
             );
         }
+        sleep(FAREWELL).await;
     }
 
     /// Answers what is being answered, writes everything to disk and marks the stop as clean.
@@ -105,7 +114,7 @@ impl Running {
         let begun = Instant::now();
         self.stop.send_replace(true);
         let abort = self.server.abort_handle();
-        if tokio::time::timeout(LAST_ANSWERS, self.server).await.is_err() {
+        if timeout(LAST_ANSWERS, self.server).await.is_err() {
             warn!(broker = self.broker.id, "some clients still waited for answers after {LAST_ANSWERS:?}");
             abort.abort();
         }

@@ -6,6 +6,8 @@ from harness.kube import kubectl
 from harness.wait import until
 
 SETTING = "group.max.size"
+# Seconds that no client may wait in while brokers stop in order.
+GAP = 5
 
 
 def pods(scene):
@@ -19,6 +21,12 @@ def pods(scene):
     return found
 
 
+def no_gap(load, figure, what, begun):
+    gaps = load.gaps(begun, time.monotonic())
+    figure(f"{what}: gaps, s", gaps)
+    assert max(gaps.values()) < GAP
+
+
 def rolled(scene, load, figure, what, change):
     """The change makes every broker anew, one after the other, and nobody notices."""
     before, begun = pods(scene), time.monotonic()
@@ -30,7 +38,7 @@ def rolled(scene, load, figure, what, change):
     took = time.monotonic() - begun
     load.flows()
     figure(f"{what}: seconds a broker", round(took / 3, 1))
-    figure(f"{what}: gaps, s", load.gaps(begun, time.monotonic()))
+    no_gap(load, figure, what, begun)
     load.check()
 
 
@@ -63,5 +71,5 @@ def test_a_node_drained_under_load(scene, load, figure):
     replicas.await_whole(scene.space, scene.name)
     scene.space.wait_ready("kafkacluster", scene.name, 60)
     load.flows()
-    figure("kubectl drain and uncordon: gaps, s", load.gaps(begun, time.monotonic()))
+    no_gap(load, figure, "kubectl drain and uncordon", begun)
     load.end()

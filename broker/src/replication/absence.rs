@@ -4,7 +4,7 @@
 //!
 //! Nor is such a broker taken from the list of brokers in the same moment: librdkafka drops what it knows of one that is not
 //! listed, the new leaders of its partitions with it where it learns of both at once, and asks a second later. Who hands
-//! over before its end is not meant: its address may be gone, where a client that tries it waits for half a minute.
+//! over before its end is not meant: it stays for a moment, and tells its clients itself.
 
 use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 

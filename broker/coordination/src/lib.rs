@@ -50,8 +50,8 @@ pub trait Coordination: Send + Sync {
     -> BoxFuture<'_, Result<(), Refusal>>;
 
     /// Changes who is in sync with partitions that this broker leads, each by compare-and-swap on the state that its
-    /// change names (rule 1). Answers how each attempt ended, in the same order.
-    fn change_isr(&self, changes: Vec<IsrChange>) -> BoxFuture<'_, Vec<Outcome>>;
+    /// change names (rule 1). Answers how each attempt has ended, by its place among `changes`, as soon as it is known.
+    fn change_isr<'a>(&'a self, changes: Vec<IsrChange>, answered: Answered<'a>) -> BoxFuture<'a, ()>;
 
     /// Asks for elections in a topic: held where they are possible, in the leader epochs that they name.
     fn elect_leaders(&self, topic: Uuid, wishes: Vec<Wish>) -> BoxFuture<'_, Result<(), Refusal>>;
@@ -83,6 +83,9 @@ pub struct IsrChange {
     /// Its state before and after.
     pub change: Change,
 }
+
+/// Is told how the attempt has ended at one of several changes, by its place among them.
+pub type Answered<'a> = Box<dyn FnMut(usize, Outcome) + Send + 'a>;
 
 /// Settings to set or, where there is no value, to reset to their default.
 pub type ConfigChanges = BTreeMap<String, Option<String>>;

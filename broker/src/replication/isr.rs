@@ -1,6 +1,12 @@
 //! Who is in sync with the partitions that this broker leads: what the leaders propose is written, many at a time.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use milena_replication::{Change, Outcome};
 use tokio::{
@@ -92,20 +98,24 @@ async fn change(broker: &Broker, partitions: &[Arc<Partition>], outlook: &Outloo
         let change = partition.propose(max_lag_ms, |id| outlook.belief(id, &key))?;
         Some((partition.clone(), change))
     };
-    let proposed: Vec<_> = partitions.iter().filter_map(propose).collect();
+    let proposed: Vec<(Arc<Partition>, Change)> = partitions.iter().filter_map(propose).collect();
     if proposed.is_empty() {
         return Vec::new();
     }
     let changes =
         proposed.iter().map(|(partition, change)| IsrChange { key: partition.key(), change: change.clone() });
-    let outcomes = broker.coordination.change_isr(changes.collect()).await;
-    let made = outcomes.iter().filter(|outcome| **outcome == Outcome::Succeeded).count();
-    info!(me = broker.id, proposed = proposed.len(), made, "in-sync replicas of partitions led here");
-    for ((partition, change), outcome) in proposed.iter().zip(outcomes) {
+    let changes = changes.collect();
+    let made = AtomicUsize::new(0);
+    // Each goes on as soon as it is answered, and does not wait for all the others.
+    let answered = |index: usize, outcome| {
+        let Some((partition, change)) = proposed.get(index) else { return };
         debug!(partition = %partition.name(), ?outcome, "in-sync replicas");
+        made.fetch_add(usize::from(outcome == Outcome::Succeeded), Ordering::Relaxed);
         broker.metrics.count_isr_change(change, outcome);
         partition.answered(change, outcome);
-    }
+    };
+    broker.coordination.change_isr(changes, Box::new(answered)).await;
+    info!(me = broker.id, proposed = proposed.len(), ?made, "in-sync replicas of partitions led here");
     let moved =
         |(partition, change): (Arc<Partition>, Change)| change.new.is_reassigning().then_some(partition);
     proposed.into_iter().filter_map(moved).collect()

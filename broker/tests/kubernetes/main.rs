@@ -48,6 +48,15 @@ async fn a_broker_takes_its_place_in_a_cluster() {
     scene.a_process_serves().await;
 }
 
+/// How the attempts have ended, in their order.
+async fn change_isr(broker: &Kubernetes, changes: Vec<IsrChange>) -> Vec<Outcome> {
+    let mut outcomes = vec![None; changes.len()];
+    let answered =
+        |index: usize, outcome| assert_eq!(outcomes[index].replace(outcome), None, "{index} twice");
+    broker.change_isr(changes, Box::new(answered)).await;
+    outcomes.into_iter().map(|outcome| outcome.expect("an outcome of each")).collect()
+}
+
 impl Scene {
     async fn topics_are_objects(&self, broker: &Kubernetes) {
         let image = broker.image().borrow().clone();
@@ -148,16 +157,16 @@ impl Scene {
             change: Change { old, new },
         };
         let joins = |partition| change(partition, state(1, alone), state(2, both));
-        let outcomes = broker.change_isr(vec![joins(0), joins(1)]).await;
+        let outcomes = change_isr(broker, vec![joins(0), joins(1)]).await;
         assert_eq!(outcomes, [Outcome::Succeeded, Outcome::Succeeded]);
         // One of them comes too late, and is in nobody's way.
-        let outcomes = broker.change_isr(vec![joins(0), joins(2)]).await;
+        let outcomes = change_isr(broker, vec![joins(0), joins(2)]).await;
         assert_eq!(outcomes, [Outcome::Conflict, Outcome::Succeeded]);
         let there = self.api::<KafkaPartitions>().get("demo-0").await.unwrap().spec.partitions;
         let expected = state(2, both).to_string();
         assert!(there.len() == 3 && there.values().all(|text| *text == expected), "{there:?}");
         let unknown = IsrChange { key: PartitionKey { topic_id, partition: 7 }, ..joins(0) };
-        assert_eq!(broker.change_isr(vec![unknown]).await, [Outcome::Unknown]);
+        assert_eq!(change_isr(broker, vec![unknown]).await, [Outcome::Unknown]);
         sees(broker, |image| {
             let partition = image.topic("mine").and_then(|topic| topic.partition(2));
             partition.is_some_and(|state| state.isr.len() == 2)
@@ -195,11 +204,11 @@ impl Scene {
         };
         let before = generation().await;
         let half = COUNT / 2;
-        let outcomes = broker.change_isr((0..half).map(|index| leaves(index, 5)).collect()).await;
+        let outcomes = change_isr(broker, (0..half).map(|index| leaves(index, 5)).collect()).await;
         assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Succeeded), "{outcomes:?}");
         assert_eq!(generation().await, before + 1);
         // Ten of them are made on states that are there no more.
-        let outcomes = broker.change_isr((half - 10..COUNT).map(|index| leaves(index, 5)).collect()).await;
+        let outcomes = change_isr(broker, (half - 10..COUNT).map(|index| leaves(index, 5)).collect()).await;
         assert!(outcomes[..10].iter().all(|outcome| *outcome == Outcome::Conflict), "{outcomes:?}");
         assert!(outcomes[10..].iter().all(|outcome| *outcome == Outcome::Succeeded), "{outcomes:?}");
         assert_eq!(generation().await, before + 2);

@@ -25,14 +25,13 @@ use milena_crds::{
     partition::{Generation, Member, PartitionKey, Report},
     settings::Config,
 };
-use milena_replication::Outcome;
 use milena_storage::LogDir;
 use parking_lot::Mutex;
 use tokio::{sync::watch, task::block_in_place, time::sleep};
 use tracing::warn;
 use uuid::Uuid;
 
-use super::{ConfigChanges, Coordination, IsrChange, NewTopic, Refusal};
+use super::{Answered, ConfigChanges, Coordination, IsrChange, NewTopic, Refusal};
 use crate::cluster::{BrokerInfo, ClusterImage};
 
 use files::{FileError, ObjectFiles};
@@ -288,9 +287,9 @@ impl Coordination for Embedded {
         })
     }
 
-    fn change_isr(&self, changes: Vec<IsrChange>) -> BoxFuture<'_, Vec<Outcome>> {
+    fn change_isr<'a>(&'a self, changes: Vec<IsrChange>, mut answered: Answered<'a>) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            block_in_place(|| {
+            let outcomes = block_in_place(|| {
                 let mut store = self.store.lock();
                 let outcomes = store.change_isr(&changes);
                 if let Err(error) = store.decide() {
@@ -298,7 +297,8 @@ impl Coordination for Embedded {
                 }
                 self.images.send_replace(store.image());
                 outcomes
-            })
+            });
+            outcomes.into_iter().enumerate().for_each(|(index, outcome)| answered(index, outcome));
         })
     }
 

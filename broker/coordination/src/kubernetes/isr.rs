@@ -19,15 +19,15 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use super::{MANAGER, refusal::Failure};
-use crate::IsrChange;
+use super::{MANAGER, place::Place, refusal::Failure};
+use crate::{Answered, IsrChange};
 
 /// An attempt is given up after so long; what it has done is not known then.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// So often changes of one object are written together, without those that were in the way the last time.
 const ROUNDS: u32 = 4;
-/// Objects that are written at a time.
-const AT_A_TIME: usize = 8;
+/// Objects that are written at a time: what the first ones hold goes on while the last ones wait.
+const AT_A_TIME: usize = 4;
 
 /// In which object each partition's state lies.
 #[derive(Debug, Default)]
@@ -59,40 +59,41 @@ impl Objects {
 
 /// Writes changes of the ISR.
 pub struct Isr {
+    broker: i32,
     api: Api<KafkaPartitions>,
     objects: Arc<RwLock<Objects>>,
 }
 
 impl Isr {
-    /// Of the objects of one namespace; `objects` is kept in line with a watch.
-    pub fn new(client: Client, namespace: &str, objects: Arc<RwLock<Objects>>) -> Isr {
-        Isr { api: Api::namespaced(client, namespace), objects }
+    /// Of the objects of this broker's cluster; `objects` is kept in line with a watch.
+    pub fn new(client: Client, place: &Place, objects: Arc<RwLock<Objects>>) -> Isr {
+        Isr { broker: place.broker, api: Api::namespaced(client, &place.namespace), objects }
     }
 
-    /// Makes the changes, and answers how each attempt ended.
-    pub async fn change(&self, changes: &[IsrChange]) -> Vec<Outcome> {
+    /// Makes the changes, and answers how each attempt has ended, object by object.
+    pub async fn change(&self, changes: &[IsrChange], mut answered: Answered<'_>) {
+        // A partition whose object is not known has been deleted, or is not seen yet.
+        let mut unknown = Vec::new();
         let mut by_object: BTreeMap<Arc<str>, Vec<usize>> = BTreeMap::new();
         {
             let objects = self.objects.read();
             for (index, change) in changes.iter().enumerate() {
-                if let Some(object) = objects.of.get(&change.key) {
-                    by_object.entry(object.clone()).or_default().push(index);
+                match objects.of.get(&change.key) {
+                    Some(object) => by_object.entry(object.clone()).or_default().push(index),
+                    None => unknown.push(index),
                 }
             }
         }
-        let written: Vec<Vec<(usize, Outcome)>> = stream::iter(by_object)
+        unknown.into_iter().for_each(|index| answered(index, Outcome::Unknown));
+        let mut by_object: Vec<_> = by_object.into_iter().collect();
+        let first = begins_at(self.broker, by_object.len());
+        by_object.rotate_left(first);
+        let mut written = stream::iter(by_object)
             .map(|(object, indexes)| async move { self.change_object(&object, changes, indexes).await })
-            .buffer_unordered(AT_A_TIME)
-            .collect()
-            .await;
-        // A partition whose object is not known has been deleted, or is not seen yet.
-        let mut outcomes = vec![Outcome::Unknown; changes.len()];
-        for (index, outcome) in written.into_iter().flatten() {
-            if let Some(slot) = outcomes.get_mut(index) {
-                *slot = outcome;
-            }
+            .buffer_unordered(AT_A_TIME);
+        while let Some(outcomes) = written.next().await {
+            outcomes.into_iter().for_each(|(index, outcome)| answered(index, outcome));
         }
-        outcomes
     }
 
     async fn change_object(
@@ -131,7 +132,8 @@ impl Isr {
         let Ok(operations) = serde_json::from_value(operations(changes)) else { return Outcome::Unknown };
         let patch: Patch<()> = Patch::Json(operations);
         let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        let answer = match timeout(PATIENCE, self.api.patch(object, &parameters, &patch)).await {
+        // The watch brings the object; the API server need not write it out here, too.
+        let answer = match timeout(PATIENCE, self.api.patch_metadata(object, &parameters, &patch)).await {
             Ok(answer) => answer.map(|_| ()).map_err(Failure::from),
             Err(_) => Err(Failure::Unknown(format!("nothing came within {PATIENCE:?}"))),
         };
@@ -150,6 +152,15 @@ impl Isr {
             }
         }
     }
+}
+
+/// With which of so many objects a broker begins. After another one's death all the leaders write the same objects, and who
+/// is in another's way makes the API server do it again: each begins elsewhere, wherever the others are.
+fn begins_at(broker: i32, objects: usize) -> usize {
+    // Multiples of the golden ratio lie apart from each other however many there are.
+    let turn = u64::from(broker.unsigned_abs()).wrapping_mul(0x9e37_79b9) & 0xffff_ffff;
+    let objects = u64::try_from(objects).unwrap_or(0);
+    usize::try_from(turn.saturating_mul(objects) >> 32).unwrap_or(0)
 }
 
 /// Whether the object has the state that a change was made on.
@@ -197,6 +208,13 @@ mod tests {
         assert_eq!(objects.of.get(&key(1)), None);
         objects.remove("demo-1");
         assert_eq!((objects.of.len(), objects.keys.len()), (1, 1));
+    }
+
+    #[test]
+    fn each_broker_begins_elsewhere() {
+        assert_eq!([0, 1, 2, 3, 4].map(|broker| begins_at(broker, 20)), [0, 12, 4, 17, 9]);
+        assert_eq!([1, i32::MAX, i32::MIN].map(|broker| begins_at(broker, 1)), [0; 3]);
+        assert_eq!(begins_at(7, 0), 0);
     }
 
     #[test]

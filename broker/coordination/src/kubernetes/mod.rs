@@ -34,7 +34,6 @@ use milena_crds::{
     partition::{Generation, Offline, PartitionKey, PartitionState},
 };
 use milena_kubeclient::Access;
-use milena_replication::Outcome;
 use milena_storage::LogDirs;
 use parking_lot::RwLock;
 use tokio::{
@@ -43,7 +42,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{ConfigChanges, Coordination, IsrChange, NewTopic, Refusal};
+use super::{Answered, ConfigChanges, Coordination, IsrChange, NewTopic, Refusal};
 use crate::cluster::ClusterImage;
 use follow::Follower;
 use isr::Isr;
@@ -115,7 +114,7 @@ impl Kubernetes {
         let (images, shown) = watch::channel(Arc::default());
         let (first, seen) = oneshot::channel();
         let objects = Arc::new(RwLock::default());
-        let isr = Isr::new(client.clone(), &place.namespace, Arc::clone(&objects));
+        let isr = Isr::new(client.clone(), &place, Arc::clone(&objects));
         let picture = Picture::new(place.clone(), index, objects);
         let reporter = registration.reporter();
         let follower = Follower { picture, memory, images, reporter, first: Some(first) };
@@ -193,8 +192,8 @@ impl Coordination for Kubernetes {
         async move { self.topics.reassign(id?, &moves, replicas).await }.boxed()
     }
 
-    fn change_isr(&self, changes: Vec<IsrChange>) -> BoxFuture<'_, Vec<Outcome>> {
-        async move { self.isr.change(&changes).await }.boxed()
+    fn change_isr<'a>(&'a self, changes: Vec<IsrChange>, answered: Answered<'a>) -> BoxFuture<'a, ()> {
+        async move { self.isr.change(&changes, answered).await }.boxed()
     }
 
     fn cannot_serve(&self, _broker: i32, partitions: BTreeSet<PartitionKey>) {

@@ -12,6 +12,7 @@ use tokio::{
     io::Interest,
     net::TcpStream,
     sync::watch,
+    task::yield_now,
     time::{Instant, error::Elapsed, sleep, timeout},
 };
 
@@ -225,15 +226,22 @@ pub async fn write(
     turn: &mut Turn,
 ) -> io::Result<()> {
     let mut waits = None;
+    // While others go on its memory counts, until the client has taken it.
+    let mut holds = |frame: &ResponseFrame| {
+        waits.get_or_insert_with(|| broker.limits.responses.waiting()).holds(frame.memory());
+    };
     // What is before and behind records in files goes into the same packets.
     let corked = frame.has_files() && send::cork(stream, true);
     while !frame.is_empty() {
         match send::write_some(stream, &mut frame) {
-            Ok(written) => turn.moved(written).await,
+            Ok(written) => {
+                if turn.ends(written) {
+                    holds(&frame);
+                    yield_now().await;
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                // From here on its memory counts, until the client has taken it.
-                let waiting = waits.get_or_insert_with(|| broker.limits.responses.waiting());
-                waiting.holds(frame.memory());
+                holds(&frame);
                 until_writable(stream, broker).await?;
             }
             Err(error) => {

@@ -16,12 +16,20 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// So many bytes came or went, and were worked on.
+    /// So many bytes came or went, and were worked on: others go on where that was enough.
     pub async fn moved(&mut self, bytes: usize) {
-        self.moved = self.moved.saturating_add(bytes);
-        if self.moved >= TURN {
-            self.moved = 0;
+        if self.ends(bytes) {
             yield_now().await;
         }
+    }
+
+    /// The same for who has something to do before others go on: whether they are to.
+    pub fn ends(&mut self, bytes: usize) -> bool {
+        self.moved = self.moved.saturating_add(bytes);
+        let ends = self.moved >= TURN;
+        if ends {
+            self.moved = 0;
+        }
+        ends
     }
 }

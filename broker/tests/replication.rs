@@ -88,6 +88,33 @@ fn acknowledged_records_outlive_their_leader_and_none_is_there_twice() {
     }
 }
 
+/// Clients that find only the connection closed learn of a new leader much later: librdkafka by seconds.
+#[test]
+fn who_stops_tells_its_clients_for_a_moment_that_another_leads() {
+    // NOT_LEADER_OR_FOLLOWER
+    const MOVED: i16 = 6;
+    let three = Three::start();
+    three.create(1);
+    three.until("all are in sync", all_in_sync);
+    let mut writer = Writer { id: 1, partition: 0, sequence: 0 };
+    writer.write(&three);
+    let leader = three.leader(0);
+    let mut client = three.connect(leader).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| three.done(&["stop", &leader.to_string()]));
+        let mut told = 0;
+        // The connection is closed in the end.
+        while let Some(code) = writer.attempt(&mut client) {
+            assert!([0, MOVED].contains(&code), "{code}");
+            writer.sequence += i32::from(code == 0);
+            told += i32::from(code == MOVED);
+            thread::sleep(Duration::from_millis(20));
+        }
+        assert!(told >= 10, "told {told} times");
+    });
+    writer.write(&three);
+}
+
 #[test]
 fn too_few_replicas_take_no_records_and_the_last_broker_stays() {
     let three = Three::start();
